@@ -1,0 +1,164 @@
+// Package caddyqwen makes the owner's own account on chat.qwen.ai available
+// as an OpenAI-compatible API inside Caddy.
+package caddyqwen
+
+import (
+	"encoding/json"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+)
+
+func init() {
+	caddy.RegisterModule(Handler{})
+}
+
+// Handler is an HTTP handler that makes the owner's own account on
+// chat.qwen.ai available as an OpenAI-compatible API: `/v1/chat/completions`,
+// `/v1/models`, a status page at `/` and `/health`. Every other path goes to
+// the next handler, except that unknown paths below `/v1` are answered with
+// 404 in the OpenAI error format. Paths are compared after rewriting, so the
+// handler works under any prefix with `handle_path`.
+//
+// Everything has a default: without configuration the account comes from
+// `{env.QWEN_COOKIES}` and `{env.QWEN_AUTH_TOKEN}`, the API keys come from
+// `{env.VALID_TOKENS}`, and if there are none, a random key is made, stored in
+// Caddy's data directory and printed by `caddy qwen key`.
+type Handler struct {
+	// The owner's account. At most one. Default: an account whose cookies are
+	// `{env.QWEN_COOKIES}` and whose token is `{env.QWEN_AUTH_TOKEN}`.
+	Accounts []*Account `json:"accounts,omitempty"`
+
+	// The keys that clients present as `Authorization: Bearer <key>` or as
+	// `X-Api-Key: <key>`. Default: one entry with the value `{env.VALID_TOKENS}`.
+	// If no key results, a random one is made on first need, stored in Caddy's
+	// data directory (readable by its owner only) and printed by
+	// `caddy qwen key`.
+	APIKeys []*APIKey `json:"api_keys,omitempty"`
+
+	// How callers are recognised. `keys`: by an API key. `caddy`: by the user
+	// that a Caddy authentication handler (such as `basic_auth`) has set in
+	// `{http.auth.user.id}`. `off`: everybody may use the account; only for
+	// listeners that nobody else can reach. Default: `keys`.
+	Auth string `json:"auth,omitempty"`
+
+	// The address of the site, without a path. Default: `https://chat.qwen.ai`.
+	BaseURL string `json:"base_url,omitempty"`
+
+	// The front-end version that the site's own web client reports in the
+	// `version` header. The site refuses completions without one.
+	// Default: `0.3.12`.
+	FrontendVersion string `json:"frontend_version,omitempty"`
+
+	// How requests travel to the site. Default: Caddy's own `http` transport
+	// with a dial timeout of 10s and up to 1024 idle connections per host.
+	// The transport must not set a read timeout below `idle_timeout`.
+	TransportRaw json.RawMessage `json:"transport,omitempty" caddy:"namespace=http.reverse_proxy.transport inline_key=protocol"`
+
+	// Names that clients may use for models of the site, for example
+	// `{"gpt-4o": "qwen3.7-plus"}`. They take precedence over the built-in
+	// aliases (`qwen`, `qwen3`, `qwen3-coder`, `qwen3-vl`, `qwq`,
+	// `gpt-3.5-turbo`, `gpt-4`).
+	ModelAliases map[string]string `json:"model_aliases,omitempty"`
+
+	// The model for requests that name none. Default: such requests are
+	// refused.
+	DefaultModel string `json:"default_model,omitempty"`
+
+	// The origins whose pages may call the API from a browser, such as
+	// `https://app.example.com`, or `*` for all. Default: none.
+	CORSOrigins []string `json:"cors_origins,omitempty"`
+
+	// Whether the model list can be read without a key. Default: `true`.
+	PublicModels *bool `json:"public_models,omitempty"`
+
+	// The longest silence on an open stream before a comment line keeps the
+	// connection alive. Default: `15s`.
+	Heartbeat caddy.Duration `json:"heartbeat,omitempty"`
+
+	// How long the answer to a streamed request is held back while the site is
+	// silent, so that a refusal still becomes a real HTTP status. After it the
+	// stream is opened and kept alive. Default: `10s`.
+	FirstByteHold caddy.Duration `json:"first_byte_hold,omitempty"`
+
+	// The longest silence of the site before a request fails with 504.
+	// Default: `2m`.
+	IdleTimeout caddy.Duration `json:"idle_timeout,omitempty"`
+
+	// The longest duration of one answer. Default: `30m`.
+	MaxDuration caddy.Duration `json:"max_duration,omitempty"`
+
+	// The largest request body in bytes. Default: 20971520 (20 MiB).
+	MaxBody int64 `json:"max_body,omitempty"`
+
+	// The largest prompt in bytes of UTF-8, system text and history included,
+	// that is sent to the site as text. The site answers longer ones with its
+	// verification page. Default: 160000 (160 kB).
+	MaxPrompt int64 `json:"max_prompt,omitempty"`
+
+	// The largest single event of the site's stream in bytes.
+	// Default: 16777216 (16 MiB).
+	MaxFrame int64 `json:"max_frame,omitempty"`
+
+	// The largest answer, reasoning included, in bytes; a longer one ends with
+	// the finish reason `length`. Default: 16777216 (16 MiB).
+	MaxAnswer int64 `json:"max_answer,omitempty"`
+
+	// The largest number of chat requests served at once. Default: 256.
+	MaxStreams int `json:"max_streams,omitempty"`
+
+	// The largest number of chat requests served at once for one key or user.
+	// Default: 16.
+	MaxStreamsPerKey int `json:"max_streams_per_key,omitempty"`
+
+	// The largest number of chat requests that the account answers at once;
+	// further ones wait. Default: 4.
+	MaxStreamsPerAccount int `json:"max_streams_per_account,omitempty"`
+
+	// How many requests may wait for the account. Default: 32.
+	QueueLength int `json:"queue_length,omitempty"`
+
+	// How long a request may wait for the account. Default: `10s`.
+	QueueWait caddy.Duration `json:"queue_wait,omitempty"`
+
+	logger *zap.Logger
+}
+
+// Account is the owner's account on the site: what the owner's own browser
+// sends. Values may contain placeholders; `{env.*}` and `{file.*}` keep the
+// secret out of the configuration.
+type Account struct {
+	// The name of the account in logs. Default: `default`.
+	Label string `json:"label,omitempty"`
+
+	// The whole `Cookie` header that the browser sends to chat.qwen.ai.
+	Cookies string `json:"cookies,omitempty"`
+
+	// The access token: the item `token` of the site's local storage. Default:
+	// the cookie named `token`.
+	Token string `json:"token,omitempty"`
+
+	// Further request headers exactly as the owner's browser sends them, such
+	// as `User-Agent`, `bx-ua` or `bx-umidtoken`.
+	Headers map[string]string `json:"headers,omitempty"`
+}
+
+// APIKey is one or more keys of one caller.
+type APIKey struct {
+	// The caller's name in logs. Keys with the same name belong to the same
+	// caller, so that a key can be replaced without losing conversations.
+	// Default: each key is a caller of its own.
+	Name string `json:"name,omitempty"`
+
+	// The keys. A value may also hold several keys, as a JSON list of strings
+	// or separated by commas, and may contain placeholders.
+	Keys []string `json:"keys,omitempty"`
+}
+
+// CaddyModule returns the Caddy module information.
+func (Handler) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.qwen",
+		New: func() caddy.Module { return new(Handler) },
+	}
+}
