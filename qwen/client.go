@@ -1,0 +1,178 @@
+package qwen
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Limits on answers that are not streams.
+const (
+	maxJSON    = 8 << 20  // of a regular answer; the list of models is the largest
+	maxRefusal = 64 << 10 // of an answer that takes the place of a stream
+)
+
+// Client calls the site. Its fields must not change after the first call. It is
+// safe for concurrent use.
+type Client struct {
+	// BaseURL is the address of the site, such as https://chat.qwen.ai, without
+	// a slash at its end.
+	BaseURL string
+	// Version is what the site's own front end reports in the header `version`.
+	// Completions without it are refused.
+	Version string
+	// Transport carries the requests. Redirects are not followed.
+	Transport http.RoundTripper
+}
+
+// Credential is what the owner's own browser sends. All of it is secret.
+type Credential struct {
+	// Cookies is the whole Cookie header, sent as it is.
+	Cookies string
+	// Token is the access token, sent as `Authorization: Bearer`. If it is
+	// empty, the cookie `token` takes its place.
+	Token string
+	// Header has further headers that the owner's browser sends. They replace
+	// the client's own of the same name.
+	Header http.Header
+}
+
+// Empty reports whether there is nothing to log in with.
+func (c Credential) Empty() bool { return c.token() == "" && c.Cookies == "" }
+
+// token returns the access token. Cookie values may contain `=`.
+func (c Credential) token() string {
+	if c.Token != "" {
+		return c.Token
+	}
+	for cookie := range strings.SplitSeq(c.Cookies, ";") {
+		if value, ok := strings.CutPrefix(strings.TrimSpace(cookie), "token="); ok {
+			return value
+		}
+	}
+	return ""
+}
+
+// request makes a request with the headers of the site's front end. The site
+// wants a fresh `x-request-id` each time, and the local time in JavaScript's
+// spelling.
+func (c *Client) request(ctx context.Context, cred Credential, method, path string, body any) (*http.Request, error) {
+	var payload io.Reader
+	if body != nil {
+		encoded, err := encode(body)
+		if err != nil {
+			return nil, err
+		}
+		payload = bytes.NewReader(encoded)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, c.BaseURL+path, payload)
+	if err != nil {
+		return nil, err
+	}
+	h := req.Header
+	h.Set("Accept", "application/json, text/plain, */*")
+	h.Set("Accept-Encoding", "identity") // a compressed stream arrives late
+	h.Set("Origin", c.BaseURL)
+	h.Set("Source", "web")
+	h.Set("Timezone", time.Now().Format("Mon Jan 02 2006 15:04:05 GMT-0700"))
+	h.Set("Version", c.Version)
+	h.Set("X-Request-Id", uuid.NewString())
+	if body != nil {
+		h.Set("Content-Type", "application/json")
+	}
+	if token := cred.token(); token != "" {
+		h.Set("Authorization", "Bearer "+token)
+	}
+	if cred.Cookies != "" {
+		h.Set("Cookie", cred.Cookies)
+	}
+	for name, values := range cred.Header {
+		h[http.CanonicalHeaderKey(name)] = values
+	}
+	return req, nil
+}
+
+// encode writes v as JSON without escaping for HTML.
+func encode(v any) ([]byte, error) {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(v)
+	return buf.Bytes(), err
+}
+
+// call makes a request whose answer is JSON and decodes the answer into out,
+// unless out is nil. The answer is read to its end, so that the connection can
+// be used again.
+func (c *Client) call(req *http.Request, op string, out any) error {
+	resp, err := c.Transport.RoundTrip(req)
+	if err != nil {
+		return named(op, classifyNetwork(err))
+	}
+	defer resp.Body.Close()
+	body, err := readBody(resp, maxJSON)
+	if err != nil {
+		return named(op, classifyNetwork(err))
+	}
+	if !succeeded(resp, body) {
+		return named(op, classifyResponse(resp, body))
+	}
+	if out == nil {
+		return nil
+	}
+	if err := json.Unmarshal(body, out); err != nil {
+		return &Error{Kind: KindBadResponse, Op: op, Status: actualStatus(resp), Err: err}
+	}
+	return nil
+}
+
+func named(op string, e *Error) *Error {
+	e.Op = op
+	return e
+}
+
+// succeeded reports whether an answer is a JSON object that does not describe a
+// failure. Old paths answer without an envelope.
+func succeeded(resp *http.Response, body []byte) bool {
+	var envelope struct {
+		Success *bool           `json:"success"`
+		Ret     json.RawMessage `json:"ret"`
+	}
+	if status := actualStatus(resp); status < 200 || status > 299 {
+		return false
+	}
+	if json.Unmarshal(body, &envelope) != nil || len(envelope.Ret) > 0 {
+		return false
+	}
+	return envelope.Success == nil || *envelope.Success
+}
+
+// readBody reads at most limit bytes of the body.
+func readBody(resp *http.Response, limit int64) ([]byte, error) {
+	body, err := plainBody(resp)
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(io.LimitReader(body, limit))
+}
+
+// plainBody returns the body without compression. The client does not ask for
+// any, but a server may compress all the same.
+func plainBody(resp *http.Response) (io.Reader, error) {
+	switch encoding := strings.ToLower(resp.Header.Get("Content-Encoding")); encoding {
+	case "", "identity":
+		return resp.Body, nil
+	case "gzip":
+		return gzip.NewReader(resp.Body)
+	default:
+		return nil, fmt.Errorf("content encoding %q was not asked for", identifier(encoding))
+	}
+}
