@@ -5,7 +5,7 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/json"
-	"fmt"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -120,7 +120,7 @@ func (c *Client) call(req *http.Request, op string, out any) error {
 	defer resp.Body.Close()
 	body, err := readBody(resp, maxJSON)
 	if err != nil {
-		return named(op, classifyNetwork(err))
+		return named(op, asError(err))
 	}
 	if !succeeded(resp, body) {
 		return named(op, classifyResponse(resp, body))
@@ -132,6 +132,15 @@ func (c *Client) call(req *http.Request, op string, out any) error {
 		return &Error{Kind: KindBadResponse, Op: op, Status: actualStatus(resp), Err: err}
 	}
 	return nil
+}
+
+// asError returns err if it is an *Error, else it is one of the network.
+func asError(err error) *Error {
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return classifyNetwork(err)
 }
 
 func named(op string, e *Error) *Error {
@@ -167,12 +176,12 @@ func readBody(resp *http.Response, limit int64) ([]byte, error) {
 // plainBody returns the body without compression. The client does not ask for
 // any, but a server may compress all the same.
 func plainBody(resp *http.Response) (io.Reader, error) {
-	switch encoding := strings.ToLower(resp.Header.Get("Content-Encoding")); encoding {
+	switch strings.ToLower(resp.Header.Get("Content-Encoding")) {
 	case "", "identity":
 		return resp.Body, nil
 	case "gzip":
 		return gzip.NewReader(resp.Body)
 	default:
-		return nil, fmt.Errorf("content encoding %q was not asked for", identifier(encoding))
+		return nil, &Error{Kind: KindBadResponse, Detail: "its answer is compressed in an unknown way"}
 	}
 }

@@ -3,7 +3,6 @@ package qwen
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -47,16 +46,16 @@ type Completion struct {
 	Budget int
 }
 
-// Answer is a completion stream whose first bytes have arrived. Read returns
+// Stream is a completion stream whose first bytes have arrived. Read returns
 // the stream's bytes for a Decoder. It must be closed.
-type Answer struct {
+type Stream struct {
 	body io.ReadCloser
 	text io.Reader
 }
 
 // Read reads the stream. An error other than io.EOF is an *Error.
-func (a *Answer) Read(p []byte) (int, error) {
-	n, err := a.text.Read(p)
+func (s *Stream) Read(p []byte) (int, error) {
+	n, err := s.text.Read(p)
 	if err != nil && err != io.EOF {
 		err = named("read the answer", classifyNetwork(err))
 	}
@@ -64,11 +63,11 @@ func (a *Answer) Read(p []byte) (int, error) {
 }
 
 // Close ends the stream.
-func (a *Answer) Close() error { return a.body.Close() }
+func (s *Stream) Close() error { return s.body.Close() }
 
 // Complete sends a turn and waits for the first bytes of the answer. The time
 // in the request is in seconds. An answer that is not a stream is an *Error.
-func (c *Client) Complete(ctx context.Context, cred Credential, turn Completion) (*Answer, error) {
+func (c *Client) Complete(ctx context.Context, cred Credential, turn Completion) (*Stream, error) {
 	const op = "send the prompt"
 	req, err := c.request(ctx, cred, http.MethodPost,
 		"/api/v2/chat/completions?chat_id="+url.QueryEscape(turn.ChatID), turn.body(time.Now().Unix()))
@@ -82,21 +81,17 @@ func (c *Client) Complete(ctx context.Context, cred Credential, turn Completion)
 	if err != nil {
 		return nil, named(op, classifyNetwork(err))
 	}
-	answer, err := openStream(resp)
+	stream, err := openStream(resp)
 	if err != nil {
 		resp.Body.Close()
-		var e *Error
-		if !errors.As(err, &e) {
-			e = classifyNetwork(err)
-		}
-		return nil, named(op, e)
+		return nil, named(op, asError(err))
 	}
-	return answer, nil
+	return stream, nil
 }
 
 // openStream tells a stream from other answers by its first bytes: the content
 // type may promise a stream and bring a refusal.
-func openStream(resp *http.Response) (*Answer, error) {
+func openStream(resp *http.Response) (*Stream, error) {
 	text, err := plainBody(resp)
 	if err != nil {
 		return nil, err
@@ -106,7 +101,7 @@ func openStream(resp *http.Response) (*Answer, error) {
 		return nil, err
 	}
 	if isStream(head) {
-		return &Answer{body: resp.Body, text: io.MultiReader(bytes.NewReader(head), text)}, nil
+		return &Stream{body: resp.Body, text: io.MultiReader(bytes.NewReader(head), text)}, nil
 	}
 	rest, err := io.ReadAll(io.LimitReader(text, maxRefusal))
 	if err != nil && len(head) == 0 {
