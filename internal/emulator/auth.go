@@ -1,0 +1,163 @@
+package emulator
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// accessTokenLife is how long the tokens of the auth host are valid.
+const accessTokenLife = 900 * time.Second
+
+// userID is the one account of the site.
+const userID = "9d1c3b52-6a0e-4c55-8f0e-0a3f6a1d7e10"
+
+// signedIn wraps an endpoint that needs a credential: `Authorization: Bearer`
+// or the cookie `token`, whichever of them is good.
+func (s *Site) signedIn(e endpoint) endpoint {
+	return func(c *call) (Reply, *generation) {
+		presented := presentedTokens(c.r)
+		if len(presented) == 0 {
+			return unauthorized(), nil
+		}
+		expired := false
+		for _, t := range presented {
+			switch s.judge(t) {
+			case tokenGood:
+				return e(c)
+			case tokenExpired:
+				expired = true
+			}
+		}
+		if expired {
+			return Expired(), nil
+		}
+		return unauthorized(), nil
+	}
+}
+
+// presentedTokens returns the non-empty access tokens of a request.
+func presentedTokens(r *http.Request) []string {
+	var tokens []string
+	scheme, t, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if t = strings.TrimSpace(t); strings.EqualFold(scheme, "bearer") && t != "" {
+		tokens = append(tokens, t)
+	}
+	if c, err := r.Cookie("token"); err == nil && c.Value != "" {
+		tokens = append(tokens, c.Value)
+	}
+	return tokens
+}
+
+type tokenState int
+
+const (
+	tokenUnknown tokenState = iota
+	tokenExpired
+	tokenGood
+)
+
+// judge tells what the site thinks of an access token.
+func (s *Site) judge(token string) tokenState {
+	s.mu.Lock()
+	known, revoked, anyToken := s.tokens[token], s.revoked[token], len(s.options.Tokens) == 0
+	s.mu.Unlock()
+	switch exp := expiry(token); {
+	case revoked, !exp.IsZero() && !exp.After(time.Now()):
+		return tokenExpired
+	case known, anyToken:
+		return tokenGood
+	}
+	return tokenUnknown
+}
+
+// expiry returns when a JWT expires, or the zero time if that cannot be read.
+func expiry(token string) time.Time {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return time.Time{}
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil {
+		return time.Time{}
+	}
+	var payload struct {
+		Exp int64 `json:"exp"`
+	}
+	if json.Unmarshal(raw, &payload) != nil || payload.Exp == 0 {
+		return time.Time{}
+	}
+	return time.Unix(payload.Exp, 0)
+}
+
+// IssueToken returns a new access token in the form of the site's own, which
+// the site accepts for the given time. The life is cut to whole seconds; zero
+// or less gives a token that has already expired. The signature is noise:
+// nobody can verify it.
+func (s *Site) IssueToken(life time.Duration) string {
+	now := time.Now()
+	payload, _ := json.Marshal(map[string]any{ // cannot fail: strings and numbers only
+		"id": userID, "last_password_change": 1750000000, "type": "access_token",
+		"iat": now.Unix(), "exp": now.Add(life).Unix(),
+	})
+	enc := base64.RawURLEncoding
+	token := enc.EncodeToString([]byte(`{"alg":"HS256","typ":"JWT","kid":"legacy"}`)) + "." +
+		enc.EncodeToString(payload) + "." + noise()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tokens[token] = true
+	return token
+}
+
+// noise returns what looks like a signature.
+func noise() string {
+	var b [32]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// Revoke makes the site answer these access tokens as it answers expired ones.
+func (s *Site) Revoke(tokens ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, t := range tokens {
+		s.revoked[t] = true
+	}
+}
+
+// refresh answers `GET /api/v2/auths/refresh` of the auth host: the cookie
+// `refresh_token` buys a new access token.
+func (s *Site) refresh(c *call) (Reply, *generation) {
+	cookie, err := c.r.Cookie("refresh_token")
+	if err != nil || !s.refreshable(cookie.Value) {
+		return unauthorized(), nil
+	}
+	return success(map[string]any{
+		"access_token":  s.IssueToken(accessTokenLife),
+		"refresh_token": cookie.Value,
+	}), nil
+}
+
+func (s *Site) refreshable(value string) bool {
+	if len(s.options.RefreshTokens) == 0 {
+		return value != ""
+	}
+	for _, t := range s.options.RefreshTokens {
+		if t == value {
+			return true
+		}
+	}
+	return false
+}
+
+// account answers `GET /api/v1/auths/`, which has no envelope and hands out a
+// fresh token each time.
+func (s *Site) account(*call) (Reply, *generation) {
+	return jsonReply(map[string]any{
+		"id": userID, "email": "owner@example.com", "name": "Owner", "role": "user",
+		"token": s.IssueToken(accessTokenLife), "token_type": "Bearer",
+	}), nil
+}

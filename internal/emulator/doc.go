@@ -1,0 +1,85 @@
+// Package emulator is an emulation of the site chat.qwen.ai for tests,
+// benchmarks and `caddy qwen demo`. It speaks the site's wire protocol, keeps
+// chats as trees, refuses what the site refuses, and answers completions with
+// canned text or with what a test has scripted. No model is behind it.
+//
+// # Scripts
+//
+// A completion that passes the site's own checks is answered by the first of:
+//
+//  1. the next [Reply] that was queued with [Site.Reply];
+//  2. the reply of a marker in the prompt, see below;
+//  3. the function given to [Site.Respond];
+//  4. the default responder, which repeats what the user said.
+//
+// Answers for other endpoints, or for completions before any check, are queued
+// with [Site.Fail].
+//
+// # Busy chats
+//
+// A chat is busy from the moment a completion is accepted until its terminal
+// frame ([Finish]), or until the reply ends without one, for example by an
+// error frame, [Cut], [Reset] or [Drop]. If the client leaves before, the chat
+// stays busy until the stop call is made. The stop call also ends a running
+// stream, with the event `response.stopped`. Text that was sent until then stays
+// in the chat; what ended without a terminal frame and without the stop call
+// does not.
+//
+// # Markers
+//
+// A prompt that contains `[[emulator:NAME]]` or `[[emulator:NAME ARG]]` is
+// answered with the reply of that name. The last marker of the prompt counts.
+//
+// Refusals, and answers that are no stream:
+//
+//	bad-request             "Internal error", as for requests the site does not like
+//	broken-parent           the chain of turns is broken
+//	busy                    the chat is in progress
+//	challenge               human verification as JSON
+//	challenge-html STATUS   human verification as a page (200)
+//	chat-not-found          the chat does not exist
+//	empty                   200 with nothing in it
+//	expired                 the token has expired
+//	login-page              the HTML page of the site
+//	model-not-found         the model does not exist
+//	moderation              the prompt was refused by the content filter
+//	rate-limited HOURS      daily limit (4); 0: limit per minute
+//	status STATUS           an HTTP error page (502)
+//	too-many-messages       more than one message
+//	unauthorized            not signed in
+//	unauthorized-401        the same with the HTTP status 401
+//
+// Streams that do not end well:
+//
+//	burst                   an error frame about the request rate
+//	cut                     text, then the end without a terminal frame
+//	cut-frame               the same in the middle of a frame
+//	drop                    text, then the connection closes in the middle of the body
+//	empty-stream            a complete stream without text
+//	error                   text, then an error frame
+//	error-delta             text, then a delta with the status error
+//	error-first             an error frame at once
+//	garbage                 a complete answer with a broken frame in it
+//	garbage-only            text, then only broken frames
+//	hang                    text, then nothing more
+//	hang-headers            nothing at all, not even headers
+//	moderation-late         text, then the content filter
+//	reset                   text, then a TCP reset
+//
+// Streams that are complete but unusual:
+//
+//	bytewise                one byte per write
+//	candidates              two interleaved candidates
+//	crlf                    lines that end in CR LF
+//	done                    [DONE] at the end
+//	gzip                    a gzip'ed body
+//	hold-open               the connection stays open after the terminal frame
+//	huge BYTES              one frame of that size (1 MiB)
+//	keep-alive              keep-alives of all kinds before the text
+//	length                  a finish_reason of length
+//	long FRAMES             that many frames (1000)
+//	search                  a web search before the text
+//	slow MILLISECONDS       60 frames with that pause between them (1000)
+//	think                   reasoning as text
+//	unicode                 text that needs escaping
+package emulator
