@@ -25,8 +25,8 @@ type Error struct {
 	Status int
 
 	// Message says in a sentence what is wrong and what to do about it. It is
-	// shown to the person in front of the client, so it holds no secrets and
-	// nothing of the request's content.
+	// shown to the person in front of the client and may be logged, so it
+	// holds no secrets and no text of a conversation.
 	Message string
 
 	// Type is the class of the error. An empty type is written as the one
