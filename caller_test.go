@@ -1,0 +1,426 @@
+package caddyqwen
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-qwen/caddy-qwen/openai"
+)
+
+// Keys for tests. None of them may ever appear in an error or a log.
+const (
+	aliceKey    = "sk-alice-4f1d9c1bb2e8"
+	aliceNewKey = "sk-alice-new-77aa01d3c9"
+	bobKey      = "sk-bob-0a93be7715d2c4"
+	loneKey     = "sk-nobody-5512aa90ce1"
+)
+
+// mustCallers returns callers for the keys of Alice (two), Bob and a nameless
+// one.
+func mustCallers(t testing.TB) *callers {
+	t.Helper()
+	c, warnings, err := newCallers(authKeys, []*APIKey{
+		{Name: "alice", Keys: []string{aliceKey, aliceNewKey}},
+		{Name: "bob", Keys: []string{bobKey}},
+		{Keys: []string{loneKey}},
+	}, caddy.NewReplacer())
+	if err != nil || len(warnings) > 0 {
+		t.Fatalf("newCallers: %v, warnings %q", err, warnings)
+	}
+	return c
+}
+
+// keyRequest returns a request with header fields given as name, value, ….
+func keyRequest(fields ...string) *http.Request {
+	r := httptest.NewRequest(http.MethodPost, "/v1/chat/completions?key="+aliceKey, nil)
+	for i := 0; i < len(fields); i += 2 {
+		r.Header.Add(fields[i], fields[i+1])
+	}
+	return r
+}
+
+// checkUnauthorized fails the test if err is not the 401 with that code.
+func checkUnauthorized(t *testing.T, err error, code string) *openai.Error {
+	t.Helper()
+	var e *openai.Error
+	if !errors.As(err, &e) {
+		t.Fatalf("error %v (%T), want an *openai.Error", err, err)
+	}
+	if e.Status != http.StatusUnauthorized || e.Code != code || e.Type != openai.TypeInvalidRequest || e.Param != "" {
+		t.Errorf("error %+v, want status 401 and code %s", e, code)
+	}
+	if e.Message == "" {
+		t.Error("the error has no message")
+	}
+	return e
+}
+
+func TestIdentify(t *testing.T) {
+	const authorization = "Authorization"
+	basic := "Basic " + base64.StdEncoding.EncodeToString([]byte("alice:"+aliceKey))
+	tests := []struct {
+		name   string
+		header []string
+		want   string // name of the caller, or code of the error
+	}{
+		{"bearer", []string{authorization, "Bearer " + aliceKey}, "alice"},
+		{"A20 second key of the same caller", []string{authorization, "Bearer " + aliceNewKey}, "alice"},
+		{"other caller", []string{authorization, "Bearer " + bobKey}, "bob"},
+		{"A03 scheme in lower case", []string{authorization, "bearer " + aliceKey}, "alice"},
+		{"AU-04 scheme in upper case", []string{authorization, "BEARER " + aliceKey}, "alice"},
+		{"two spaces", []string{authorization, "Bearer  " + aliceKey}, "alice"},
+		{"AU-05 x-api-key", []string{"x-api-key", bobKey}, "bob"},
+		{"AU-05 api-key", []string{"api-key", bobKey}, "bob"},
+		{"MO-05 the same key in all headers", []string{authorization, "Bearer " + bobKey, "X-Api-Key", bobKey, "Api-Key", bobKey}, "bob"},
+		{"only the bearer is valid", []string{authorization, "Bearer " + bobKey, "X-Api-Key", "sk-other"}, "bob"},
+		{"only x-api-key is valid", []string{authorization, "Bearer sk-other", "X-Api-Key", bobKey}, "bob"},
+		{"only api-key is valid", []string{authorization, "Bearer sk-other", "X-Api-Key", "sk-another", "Api-Key", bobKey}, "bob"},
+		{"two keys of one caller", []string{authorization, "Bearer " + aliceKey, "X-Api-Key", aliceNewKey}, "alice"},
+		{"Basic for somebody else, x-api-key for us", []string{authorization, basic, "X-Api-Key", aliceKey}, "alice"},
+		{"A12 other names are ignored", []string{authorization, "Bearer " + aliceKey, "X-Forwarded-User", "bob", "X-User-Id", "bob", "OpenAI-Organization", "bob"}, "alice"},
+
+		{"A01 nothing", nil, "missing_api_key"},
+		{"A01 J26 only in the query", []string{"Accept", "*/*"}, "missing_api_key"},
+		{"A01 empty", []string{authorization, ""}, "missing_api_key"},
+		{"AU-03 scheme without key", []string{authorization, "Bearer"}, "missing_api_key"},
+		{"A01 scheme and space", []string{authorization, "Bearer "}, "missing_api_key"},
+		{"A01 empty x-api-key", []string{"X-Api-Key", ""}, "missing_api_key"},
+
+		{"A02 wrong", []string{authorization, "Bearer sk-wrong-1b2c3d4e5f"}, "invalid_api_key"},
+		{"A02 wrong x-api-key", []string{"X-Api-Key", "sk-wrong-1b2c3d4e5f"}, "invalid_api_key"},
+		{"A04 last byte differs", []string{authorization, "Bearer " + aliceKey[:len(aliceKey)-1] + "9"}, "invalid_api_key"},
+		{"A04 first byte differs", []string{authorization, "Bearer t" + aliceKey[1:]}, "invalid_api_key"},
+		{"AU-03 prefix", []string{authorization, "Bearer " + aliceKey[:10]}, "invalid_api_key"},
+		{"AU-03 other case", []string{authorization, "Bearer " + strings.ToUpper(aliceKey)}, "invalid_api_key"},
+		{"AU-03 suffix", []string{authorization, "Bearer " + aliceKey + " x"}, "invalid_api_key"},
+		{"A03 Basic", []string{authorization, basic}, "invalid_api_key"},
+		{"A03 Basic with the key itself", []string{authorization, "Basic " + aliceKey}, "invalid_api_key"},
+		{"A03 no scheme", []string{authorization, aliceKey}, "invalid_api_key"},
+		{"A03 two Authorization headers", []string{authorization, "Bearer " + aliceKey, authorization, "Bearer " + aliceKey}, "invalid_api_key"},
+		{"A03 two, and x-api-key", []string{authorization, "Bearer x", authorization, "Basic y", "X-Api-Key", aliceKey}, "invalid_api_key"},
+		{"A03 two x-api-key headers", []string{"X-Api-Key", aliceKey, "x-api-key", aliceKey}, "invalid_api_key"},
+		{"A03 control byte", []string{authorization, "Bearer\t" + aliceKey}, "invalid_api_key"},
+		{"A03 control byte at the end", []string{authorization, "Bearer " + aliceKey + "\x7f"}, "invalid_api_key"},
+		{"A03 NUL", []string{"X-Api-Key", aliceKey + "\x00"}, "invalid_api_key"},
+		{"A03 too long", []string{authorization, "Bearer " + strings.Repeat(" ", maxKeyHeader) + aliceKey}, "invalid_api_key"},
+		{"A03 malformed, and a valid x-api-key", []string{authorization, "Bearer a\x01", "X-Api-Key", aliceKey}, "invalid_api_key"},
+		{"A05 SQL", []string{authorization, "Bearer ' OR '1'='1"}, "invalid_api_key"},
+		{"two different callers", []string{authorization, "Bearer " + aliceKey, "X-Api-Key", bobKey}, "invalid_api_key"},
+		{"named and nameless caller", []string{"X-Api-Key", loneKey, "Api-Key", bobKey}, "invalid_api_key"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r := keyRequest(tt.header...)
+			got, err := mustCallers(t).identify(r)
+			if err != nil {
+				e := checkUnauthorized(t, err, tt.want)
+				if got != (caller{}) {
+					t.Errorf("caller %+v with an error", got)
+				}
+				if strings.Contains(e.Error(), "sk-") {
+					t.Errorf("message %q shows a key", e.Message)
+				}
+			} else if got.name != tt.want {
+				t.Errorf("caller %+v, want %s", got, tt.want)
+			}
+			for _, name := range keyHeaders {
+				if r.Header.Values(name) != nil {
+					t.Errorf("%s is left for the access log", name)
+				}
+			}
+		})
+	}
+}
+
+// TestIdentifySameAnswerForEveryWrongKey checks that A02 holds to the letter.
+func TestIdentifySameAnswerForEveryWrongKey(t *testing.T) {
+	c := mustCallers(t)
+	var first string
+	for _, value := range []string{"Bearer x", "Bearer " + aliceKey[:20], "Basic x", "Bearer \x01", "Bearer " + strings.Repeat("x", 600)} {
+		_, err := c.identify(keyRequest("Authorization", value))
+		body := string(checkUnauthorized(t, err, "invalid_api_key").AppendJSON(nil))
+		if first == "" {
+			first = body
+		}
+		if body != first {
+			t.Errorf("A02 %.20q is answered with\n%s\nanother wrong key with\n%s", value, body, first)
+		}
+	}
+}
+
+func TestTenants(t *testing.T) {
+	c := mustCallers(t)
+	tenant := func(key string) string {
+		t.Helper()
+		got, err := c.identify(keyRequest("Authorization", "Bearer "+key))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got.tenant
+	}
+	if got, want := tenant(aliceKey), "name:alice"; got != want {
+		t.Errorf("tenant %q, want %q", got, want)
+	}
+	if tenant(aliceKey) != tenant(aliceNewKey) {
+		t.Error("A20 two keys of one caller belong to different tenants")
+	}
+	// Conversations are stored under it, so it must not change with a release.
+	if got, want := tenant(loneKey), "key:"+digestID("key", loneKey); got != want || len(got) != len("key:")+32 {
+		t.Errorf("tenant %q, want %q", got, want)
+	}
+	if got, want := digestID("key", "sk-1"), "77ccf74a02f5a7b9fc8e511bb2f5a545"; got != want {
+		t.Errorf("digest %q, want %q", got, want)
+	}
+	if digestID("key", "x") == digestID("user", "x") {
+		t.Error("a key and a user of the same text have the same digest")
+	}
+}
+
+func TestNewCallersModes(t *testing.T) {
+	keys := []*APIKey{{Keys: []string{aliceKey}}}
+	tests := []struct {
+		name     string
+		auth     string
+		keys     []*APIKey
+		warnings []string // parts of the warnings, in order
+		err      string   // a part of the error; empty: none
+	}{
+		{"default", "", keys, nil, ""},
+		{"keys", "keys", keys, nil, ""},
+		{"caddy", "caddy", nil, nil, ""},
+		{"caddy with keys", "caddy", keys, []string{"not used"}, ""},
+		{"A07 off", "off", nil, []string{"everybody"}, ""},
+		{"A07 off with keys", "off", keys, []string{"everybody", "not used"}, ""},
+		{"unknown", "none", nil, nil, "it must be keys, caddy or off"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, warnings, err := newCallers(tt.auth, tt.keys, caddy.NewReplacer())
+			checkError(t, err, tt.err)
+			checkParts(t, warnings, tt.warnings)
+		})
+	}
+}
+
+// checkError fails the test if err does not contain a text or, if that is empty,
+// is not nil. No error may contain one of the keys for tests.
+func checkError(t *testing.T, err error, part string) {
+	t.Helper()
+	switch {
+	case part == "" && err != nil:
+		t.Errorf("error %v, want none", err)
+	case part != "" && (err == nil || !strings.Contains(err.Error(), part)):
+		t.Errorf("error %v, want one with %q", err, part)
+	case err != nil:
+		checkNoKey(t, err.Error())
+	}
+}
+
+// checkParts fails the test if the texts do not contain the parts, one each.
+func checkParts(t *testing.T, texts, parts []string) {
+	t.Helper()
+	if len(texts) != len(parts) {
+		t.Fatalf("%d texts %q, want %d", len(texts), texts, len(parts))
+	}
+	for i := range texts {
+		if !strings.Contains(texts[i], parts[i]) {
+			t.Errorf("text %q does not contain %q", texts[i], parts[i])
+		}
+		checkNoKey(t, texts[i])
+	}
+}
+
+// checkNoKey fails the test if text shows one of the keys for tests.
+func checkNoKey(t *testing.T, text string) {
+	t.Helper()
+	for _, key := range []string{aliceKey, aliceNewKey, bobKey, loneKey} {
+		if strings.Contains(text, key) {
+			t.Errorf("%q shows a key", text)
+		}
+	}
+}
+
+func TestIdentifyCaddyUser(t *testing.T) {
+	c, _, err := newCallers(authCaddy, nil, caddy.NewReplacer())
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		name string
+		id   any // nil: there is none
+		want string
+	}{
+		{"user", "alice", "alice"},
+		{"with odd characters", "a\r\nlevel=error \x1b[31m", "a\uFFFD\uFFFDlevel=error \uFFFD[31m"},
+		{"long", strings.Repeat("ü", 100), strings.Repeat("ü", 64) + "…"},
+		{"invalid UTF-8", "a\xff", "a\uFFFD"},
+		{"A01 empty", "", ""},
+		{"A01 none", nil, ""},
+	}
+	tenants := make(map[string]bool)
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			repl := caddy.NewReplacer()
+			if tt.id != nil {
+				repl.Set("http.auth.user.id", tt.id)
+			}
+			r := keyRequest("Authorization", "Basic eDp5", "X-Api-Key", aliceKey)
+			r = r.WithContext(context.WithValue(r.Context(), caddy.ReplacerCtxKey, repl))
+			got, err := c.identify(r)
+			if r.Header.Values("X-Api-Key") != nil {
+				t.Error("X-Api-Key is left for the access log")
+			}
+			if tt.want == "" {
+				checkUnauthorized(t, err, "missing_api_key")
+				return
+			}
+			if err != nil || got.name != tt.want {
+				t.Errorf("caller %+v, %v; want %q", got, err, tt.want)
+			}
+			if want := "user:" + digestID("user", tt.id.(string)); got.tenant != want || tenants[want] {
+				t.Errorf("tenant %q, want %q and none twice", got.tenant, want)
+			}
+			tenants[got.tenant] = true
+		})
+	}
+}
+
+func TestIdentifyCaddyUserOutsideOfCaddy(t *testing.T) {
+	c, _, err := newCallers(authCaddy, nil, caddy.NewReplacer())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = c.identify(keyRequest("X-Forwarded-User", "alice"))
+	checkUnauthorized(t, err, "missing_api_key")
+}
+
+func TestIdentifyOff(t *testing.T) {
+	c, _, err := newCallers(authOff, nil, caddy.NewReplacer())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var first caller
+	for _, header := range [][]string{nil, {"X-Api-Key", aliceKey}, {"Authorization", "Bearer \x01"}} {
+		r := keyRequest(header...)
+		got, err := c.identify(r)
+		if err != nil || got.tenant == "" || got.name == "" {
+			t.Errorf("%q: caller %+v, error %v", header, got, err)
+		}
+		if first == (caller{}) {
+			first = got
+		}
+		if got != first {
+			t.Errorf("caller %+v, want the same as before: %+v", got, first)
+		}
+		if r.Header.Values("X-Api-Key") != nil {
+			t.Error("X-Api-Key is left for the access log")
+		}
+	}
+}
+
+// mustGeneratedCallers returns callers without a configured key and the path of
+// the generated one.
+func mustGeneratedCallers(t *testing.T) (*callers, string) {
+	t.Helper()
+	dir := t.TempDir()
+	t.Setenv("XDG_DATA_HOME", dir)
+	t.Setenv("VALID_TOKENS", "")
+	c, warnings, err := newCallers("", nil, caddy.NewReplacer())
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "caddy", "qwen", "api_key")
+	checkParts(t, warnings, []string{path})
+	return c, path
+}
+
+func TestIdentifyGeneratedKey(t *testing.T) {
+	c, path := mustGeneratedCallers(t)
+	_, err := c.identify(keyRequest())
+	if e := checkUnauthorized(t, err, "missing_api_key"); !strings.Contains(e.Message, "caddy qwen key") {
+		t.Errorf("A01 message %q does not say where the key is", e.Message)
+	}
+	if _, err := os.Stat(filepath.Dir(filepath.Dir(path))); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("something was stored before anybody presented a key: %v", err)
+	}
+	_, err = c.identify(keyRequest("Authorization", "Bearer sk-qwen-guess"))
+	if e := checkUnauthorized(t, err, "invalid_api_key"); !strings.Contains(e.Message, "caddy qwen key") {
+		t.Errorf("A02 message %q does not say where the key is", e.Message)
+	}
+
+	first := mustLoadKey(t, path)
+	if got, err := c.identify(keyRequest("Authorization", "Bearer "+first)); err != nil || got.name != "generated" || got.tenant != "generated" {
+		t.Errorf("generated key: %+v, %v", got, err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	_, err = c.identify(keyRequest("X-Api-Key", first))
+	checkUnauthorized(t, err, "invalid_api_key")
+	if _, err := c.identify(keyRequest("X-Api-Key", mustLoadKey(t, path))); err != nil {
+		t.Errorf("the new key: %v", err)
+	}
+}
+
+func TestIdentifyDamagedKeyFile(t *testing.T) {
+	c, path := mustGeneratedCallers(t)
+	mustWriteFile(t, path, "", 0o600)
+	_, err := c.identify(keyRequest("Authorization", "Bearer "+aliceKey))
+	if !errors.Is(err, errDamagedKey) {
+		t.Fatalf("error %v, want %v", err, errDamagedKey)
+	}
+	if e := new(openai.Error); errors.As(err, &e) {
+		t.Errorf("clients are told about the server's file: %v", e)
+	}
+	// Nor does the empty file make an empty key valid.
+	_, err = c.identify(keyRequest("Authorization", "Bearer "))
+	checkUnauthorized(t, err, "missing_api_key")
+}
+
+// FuzzIdentify checks that no header lets a stranger in.
+func FuzzIdentify(f *testing.F) {
+	c := mustCallers(f)
+	f.Add("Bearer "+aliceKey, bobKey, "")
+	f.Add("bearer x", "", aliceNewKey)
+	f.Add("Basic x", "\x00", strings.Repeat("x", 600))
+	f.Add("", "", "")
+	f.Fuzz(func(t *testing.T, authorization, xAPIKey, apiKey string) {
+		got, err := c.identify(keyRequest("Authorization", authorization, "X-Api-Key", xAPIKey, "Api-Key", apiKey))
+		if err != nil {
+			var e *openai.Error
+			if got != (caller{}) || !errors.As(err, &e) || e.Status != http.StatusUnauthorized {
+				t.Errorf("caller %+v with error %v", got, err)
+			}
+			return
+		}
+		_, bearer, _ := strings.Cut(authorization, " ")
+		valid := map[string]string{aliceKey: "alice", aliceNewKey: "alice", bobKey: "bob"}
+		for _, key := range []string{strings.Trim(bearer, " "), xAPIKey, apiKey} {
+			if valid[key] == got.name || key == loneKey {
+				return
+			}
+		}
+		t.Errorf("a stranger passes as %+v", got)
+	})
+}
+
+func BenchmarkIdentify(b *testing.B) {
+	c := mustCallers(b)
+	r := keyRequest("Authorization", "Bearer "+bobKey)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := c.identify(r); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
