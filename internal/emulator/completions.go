@@ -1,7 +1,9 @@
 package emulator
 
 import (
+	"bytes"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"unicode/utf8"
@@ -37,6 +39,13 @@ type Completion struct {
 	Ended    bool   // nothing more will be sent
 }
 
+// String describes the completion without anything secret in it: neither the
+// credential nor the prompt nor the answer.
+func (c Completion) String() string {
+	return fmt.Sprintf("completion %s of chat %s (model %s, prompt of %d bytes, %d turns before): %d frames, finished %t, stopped %t, gone %t, ended %t",
+		c.ResponseID, c.ChatID, c.Model, len(c.Content), len(c.Context), c.Frames, c.Finished, c.Stopped, c.Gone, c.Ended)
+}
+
 // Feature is the `feature_config` of a message.
 type Feature struct {
 	ThinkingEnabled bool            `json:"thinking_enabled"`
@@ -55,16 +64,16 @@ type completionBody struct {
 	Stream      *bool         `json:"stream"`
 	Incremental bool          `json:"incremental_output"`
 	ChatID      string        `json:"chat_id"`
-	ParentID    *string       `json:"parent_id"`
-	ParentCamel *string       `json:"parentId"`
+	ParentID    parentID      `json:"parent_id"`
+	ParentCamel parentID      `json:"parentId"`
 	Model       string        `json:"model"`
 	Messages    []messageBody `json:"messages"`
 	Timestamp   json.Number   `json:"timestamp"`
 }
 
 type messageBody struct {
-	ParentID    *string           `json:"parent_id"`
-	ParentCamel *string           `json:"parentId"`
+	ParentID    parentID          `json:"parent_id"`
+	ParentCamel parentID          `json:"parentId"`
 	Role        string            `json:"role"`
 	Content     json.RawMessage   `json:"content"`
 	UserAction  string            `json:"user_action"`
@@ -74,21 +83,26 @@ type messageBody struct {
 	Feature     Feature           `json:"feature_config"`
 }
 
+// parentID is one of the four fields that name the parent. Null and the empty
+// string mean the same, a missing field means nothing.
+type parentID struct {
+	sent bool
+	id   string
+}
+
+// UnmarshalJSON reads a string or null.
+func (p *parentID) UnmarshalJSON(raw []byte) error {
+	p.sent = true
+	return json.Unmarshal(raw, &p.id)
+}
+
 // parent returns the answer that a completion follows. All parent fields that
 // were sent must agree: the site finds no context otherwise, and does not say so.
 func (b *completionBody) parent() (id string, consistent bool) {
 	m := &b.Messages[0]
-	seen := false
-	for _, p := range []*string{b.ParentID, b.ParentCamel, m.ParentID, m.ParentCamel} {
-		v := ""
-		if p != nil {
-			v = *p
-		}
-		switch {
-		case p == nil || v == "":
-		case !seen:
-			id, seen = v, true
-		case v != id:
+	id = b.ParentID.id
+	for _, p := range []parentID{b.ParentCamel, m.ParentID, m.ParentCamel} {
+		if p.sent && p.id != id {
 			return id, false
 		}
 	}
@@ -135,7 +149,7 @@ func (s *Site) inspect(c *call, b *completionBody) (prompt string, _ *Reply) {
 		return no(BrokenParent())
 	case m.Role != "user" && m.Role != "function":
 		return no(Refusal("Bad_Request", "The role of a message must be user or function."))
-	case json.Unmarshal(m.Content, &prompt) != nil:
+	case !bytes.HasPrefix(m.Content, []byte{'"'}) || json.Unmarshal(m.Content, &prompt) != nil:
 		return no(invalid("content", "must be a string."))
 	case inMillis(b.Timestamp) || inMillis(m.Timestamp):
 		return no(invalid("timestamp", "must be a time in seconds."))
@@ -262,7 +276,7 @@ func canonicalEndpoint(name string) string {
 	name = strings.Trim(strings.TrimPrefix(name, "/api/v2/"), "/")
 	switch name {
 	case EndpointModels, EndpointNewChat, EndpointChats, EndpointChat, EndpointDelete,
-		EndpointCompletions, EndpointStop, EndpointAuths, EndpointRefresh:
+		EndpointCompletions, EndpointStop, EndpointAuths, EndpointRefresh, EndpointUnknown:
 		return name
 	case "completions":
 		return EndpointCompletions

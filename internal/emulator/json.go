@@ -1,6 +1,9 @@
 package emulator
 
-import "unicode/utf8"
+import (
+	"encoding/json"
+	"unicode/utf8"
+)
 
 const hexDigits = "0123456789abcdef"
 
@@ -55,3 +58,15 @@ func appendStrings(dst []byte, list []string) []byte {
 	}
 	return append(dst, ']')
 }
+
+// mustJSON marshals what the package or a script has put together.
+func mustJSON(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic("emulator: " + err.Error())
+	}
+	return b
+}
+
+// mustText is mustJSON as a string.
+func mustText(v any) string { return string(mustJSON(v)) }

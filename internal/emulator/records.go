@@ -17,11 +17,17 @@ var errSiteClosed = errors.New("emulator: the site was closed")
 
 // Request is one request as it arrived. Header and Body must not be changed.
 type Request struct {
-	Method string
-	Path   string
-	Query  url.Values
-	Header http.Header
-	Body   []byte
+	Endpoint string // one of the Endpoint constants
+	Method   string
+	Path     string
+	Query    url.Values
+	Header   http.Header
+	Body     []byte
+}
+
+// String describes the request without its headers and its body.
+func (r Request) String() string {
+	return r.Method + " " + r.Path
 }
 
 // Stop is one call of the stop endpoint.
@@ -63,12 +69,13 @@ func (s *Site) notify() {
 	}
 }
 
-func (s *Site) recordRequest(c *call) {
+func (s *Site) recordRequest(endpoint string, c *call) {
 	if s.options.NoRecord {
 		return
 	}
 	r := Request{
-		Method: c.r.Method, Path: c.r.URL.Path, Query: c.r.URL.Query(), Header: c.r.Header.Clone(), Body: c.body,
+		Endpoint: endpoint, Method: c.r.Method, Path: c.r.URL.Path, Query: c.r.URL.Query(),
+		Header: c.r.Header.Clone(), Body: c.body,
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

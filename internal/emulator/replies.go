@@ -1,7 +1,6 @@
 package emulator
 
 import (
-	"encoding/json"
 	"net/http"
 	"strconv"
 	"strings"
@@ -26,6 +25,7 @@ type Reply struct {
 	detail string
 	bare   bool // sent by what stands before the site: no headers of the site
 	gzip   bool
+	early  int // informational status sent before
 	gated  bool
 	gate   <-chan struct{}
 	stream bool
@@ -82,6 +82,12 @@ func (r Reply) WithHeader(name, value string) Reply {
 // WithStatus returns the reply with another HTTP status.
 func (r Reply) WithStatus(status int) Reply {
 	r.Status = status
+	return r
+}
+
+// WithEarly returns the reply preceded by an informational response (1xx).
+func (r Reply) WithEarly(status int) Reply {
+	r.early = status
 	return r
 }
 
@@ -161,15 +167,6 @@ func actualStatus(code string) int {
 		return http.StatusInternalServerError
 	}
 	return http.StatusBadRequest
-}
-
-// mustJSON marshals what the package itself has put together.
-func mustJSON(v any) []byte {
-	b, err := json.Marshal(v)
-	if err != nil {
-		panic("emulator: " + err.Error())
-	}
-	return b
 }
 
 // unauthorized is the answer to no credential, or to one that was never valid.

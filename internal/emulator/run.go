@@ -39,6 +39,9 @@ func (st *stream) run(r Reply) error {
 			return err
 		}
 	}
+	if r.early != 0 {
+		st.w.WriteHeader(r.early)
+	}
 	h := st.w.Header()
 	for name, values := range r.Header {
 		h[name] = values

@@ -114,9 +114,15 @@ func (s *Site) routes() {
 	s.handle("POST /api/v2/chat/completions/stop", EndpointStop, s.signedIn(s.stop))
 	s.handle("GET /api/v1/auths/{$}", EndpointAuths, s.signedIn(s.account))
 	s.handle("GET /api/v2/auths/refresh", EndpointRefresh, s.refresh)
+	s.handle("/", EndpointUnknown, notFound)
 }
 
-// The endpoints by the names that [Site.Fail] takes.
+// notFound answers every other path, and known paths with another method.
+func notFound(*call) (Reply, *generation) {
+	return Reply{Status: http.StatusNotFound, Header: http.Header{"Content-Type": {jsonType}}, Body: []byte(`{"detail":"Not Found"}`)}, nil
+}
+
+// The endpoints by the names that [Site.Fail] takes and the records have.
 const (
 	EndpointModels      = "models"           // GET /api/models and GET /api/v2/models/
 	EndpointNewChat     = "chats/new"        // POST /api/v2/chats/new
@@ -127,6 +133,7 @@ const (
 	EndpointStop        = "stop"             // POST /api/v2/chat/completions/stop
 	EndpointAuths       = "auths"            // GET /api/v1/auths/
 	EndpointRefresh     = "auths/refresh"    // GET /api/v2/auths/refresh
+	EndpointUnknown     = "unknown"          // everything else, which is answered with 404
 )
 
 // call is one request while it is answered.
@@ -153,7 +160,7 @@ func (s *Site) handle(pattern, name string, e endpoint) {
 		if c.body, err = readBody(r); err != nil {
 			return // The client left while it was sending; nobody reads an answer.
 		}
-		s.recordRequest(c)
+		s.recordRequest(name, c)
 		reply, scripted := s.nextFailure(name)
 		var g *generation
 		if !scripted {
@@ -171,8 +178,9 @@ func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // Close ends everything that is held open by a script ([Hang], [HoldOpen],
-// [Wait], delays). Later requests are still answered. A [Server] calls it when
-// it is closed; a Site without a Server may be closed by hand.
+// [Wait], [Pause], delays): the connections are dropped, as are those of later
+// requests that would have to wait. A [Server] calls it when it is closed; a
+// Site without a Server may be closed by hand.
 func (s *Site) Close() {
 	s.close.Do(func() { close(s.done) })
 }

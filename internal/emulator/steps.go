@@ -165,7 +165,7 @@ func ErrorFrame(code, details string) Step {
 
 // ErrorDelta is an error as a delta with the status `error`.
 func ErrorDelta(code, details string) Step {
-	extra := mustRaw(map[string]any{"error": refusal{Code: code, Details: details}})
+	extra := mustText(map[string]any{"error": refusal{Code: code, Details: details}})
 	return Step{func(st *stream) error {
 		return st.delta(delta{role: "assistant", phase: st.current.phase, status: "error", extra: extra})
 	}}

@@ -3,7 +3,6 @@ package emulator
 import (
 	"compress/gzip"
 	"context"
-	"encoding/json"
 	"net/http"
 	"strconv"
 	"strings"
@@ -290,13 +289,4 @@ func (st *stream) complete() {
 		g.chat.busy = nil
 	}
 	st.site.notify()
-}
-
-// mustRaw is the JSON of what a script gave as a value.
-func mustRaw(v any) string {
-	b, err := json.Marshal(v)
-	if err != nil {
-		panic("emulator: " + err.Error())
-	}
-	return string(b)
 }

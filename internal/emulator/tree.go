@@ -40,6 +40,9 @@ func (ch *chat) path(responseID string) []Turn {
 	for p := ch.nodes[responseID]; p != nil; p = ch.nodes[p.parent] {
 		n++
 	}
+	if n == 0 {
+		return nil
+	}
 	turns := make([]Turn, n)
 	for p := ch.nodes[responseID]; p != nil; p = ch.nodes[p.parent] {
 		n--
