@@ -11,24 +11,46 @@ import (
 func Clean(raw []byte) bool {
 	ascii := true
 	for i := 0; i < len(raw); {
-		switch b := raw[i]; {
-		case b >= utf8.RuneSelf:
+		switch classes[raw[i]] {
+		case plain:
+			i++
+		case wide:
 			ascii = false
 			i++
-		case b < ' ' || b == '"':
-			return false
-		case b == '\\':
+		case escape:
 			n := escapeLen(raw[i:])
 			if n == 0 {
 				return false
 			}
 			i += n
 		default:
-			i++
+			return false
 		}
 	}
 	return ascii || utf8.Valid(raw)
 }
+
+// The classes of bytes in the content of a JSON string.
+const (
+	plain     = iota
+	wide      // part of a character outside of ASCII
+	escape    // a backslash
+	forbidden // a control character or a quotation mark
+)
+
+var classes = func() (t [256]uint8) {
+	for b := range t {
+		switch {
+		case b >= utf8.RuneSelf:
+			t[b] = wide
+		case b < ' ' || b == '"':
+			t[b] = forbidden
+		case b == '\\':
+			t[b] = escape
+		}
+	}
+	return t
+}()
 
 // escapeLen returns the length of the escape at the start of b, a surrogate
 // pair counting as one, or 0 if it is not a complete one.
@@ -36,10 +58,8 @@ func escapeLen(b []byte) int {
 	if len(b) < 2 {
 		return 0
 	}
-	if b[1] != 'u' {
-		if bytes.IndexByte([]byte(`"\/bfnrt`), b[1]) < 0 {
-			return 0
-		}
+	switch b[1] {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
 		return 2
 	}
 	r, ok := unit(b)
