@@ -116,15 +116,15 @@ func (p *parser) contentText(d *draft) (string, error) {
 	if p.dec.PeekKind() == '"' {
 		return p.keptText()
 	}
-	var texts []string
+	p.texts = p.texts[:0]
 	err := p.array(p.limits.MaxParts, func(i int) error {
 		text, err := p.part(d, i)
 		if text != "" {
-			texts = append(texts, text)
+			p.texts = append(p.texts, text)
 		}
 		return err
 	})
-	return strings.Join(texts, "\n"), err
+	return strings.Join(p.texts, "\n"), err
 }
 
 // keptText reads a string that becomes part of the conversation, and counts it.

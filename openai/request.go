@@ -124,8 +124,9 @@ type parser struct {
 	thinking thinkingSwitches
 
 	includeUsage bool
-	text         int // bytes of text kept so far
-	definitions  int // bytes of tool definitions seen so far
+	text         int      // bytes of text kept so far
+	definitions  int      // bytes of tool definitions seen so far
+	texts        []string // the texts of one message, reused for the next
 }
 
 // field reads the value of a field of the body.

@@ -15,19 +15,14 @@ type reader struct {
 	dec *jsontext.Decoder
 }
 
-// newReader returns a reader of a text that has been scanned before, so that
-// looking for duplicate names once more is not needed.
+// newReader returns a reader of body that does not look for duplicate names.
+// Invalid UTF-8 is allowed for the sake of escaped halves of surrogate pairs,
+// which JavaScript programs produce when they cut a text in the middle of an
+// emoji.
 func newReader(body []byte) reader {
 	// A bytes.Buffer is read in place; any other reader would be copied.
 	return reader{jsontext.NewDecoder(bytes.NewBuffer(body),
 		jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))}
-}
-
-// newCheckingReader returns a reader that refuses duplicate names. Invalid
-// UTF-8 is allowed for the sake of escaped halves of surrogate pairs, which
-// JavaScript programs produce when they cut a text in the middle of an emoji.
-func newCheckingReader(body []byte) reader {
-	return reader{jsontext.NewDecoder(bytes.NewBuffer(body), jsontext.AllowInvalidUTF8(true))}
 }
 
 // token reads a token. A name or string among them is valid until the next
@@ -186,17 +181,11 @@ func (r *reader) setBool(b *bool) error {
 
 // number consumes a number or null, for which set is false.
 func (r *reader) number() (value float64, set bool, err error) {
-	if r.null() {
-		return 0, false, nil
-	}
-	if r.dec.PeekKind() != '0' {
-		return 0, false, r.wrongType("a number")
-	}
-	t, err := r.token()
-	if err != nil {
+	digits, err := r.digits("a number")
+	if digits == "" || err != nil {
 		return 0, false, err
 	}
-	value, e := t.Float()
+	value, e := strconv.ParseFloat(digits, 64)
 	if e != nil {
 		path := r.path()
 		return 0, false, fail(codeInvalid, path, "%s is too large for a number; send a smaller one or leave it out.", path)
@@ -207,17 +196,11 @@ func (r *reader) number() (value float64, set bool, err error) {
 // integer consumes a whole number of at least least, or null, for which set is
 // false. Whole numbers in the notation of others (5.0, 1e3) are fine.
 func (r *reader) integer(least int64) (value int64, set bool, err error) {
-	if r.null() {
-		return 0, false, nil
-	}
-	if r.dec.PeekKind() != '0' {
-		return 0, false, r.wrongType("a whole number")
-	}
-	t, err := r.token()
-	if err != nil {
+	digits, err := r.digits("a whole number")
+	if digits == "" || err != nil {
 		return 0, false, err
 	}
-	value, ok := wholeNumber(t)
+	value, ok := wholeNumber(digits)
 	if !ok {
 		path := r.path()
 		return 0, false, fail(codeInvalid, path, "%s must be a whole number that fits into 64 bits.", path)
@@ -229,13 +212,35 @@ func (r *reader) integer(least int64) (value int64, set bool, err error) {
 	return value, true, nil
 }
 
-func wholeNumber(t jsontext.Token) (int64, bool) {
-	if n, err := t.Int(); err == nil {
+// digits consumes a number and returns its JSON text, which is empty for null.
+func (r *reader) digits(want string) (string, error) {
+	const limit = 64
+	if r.null() {
+		return "", nil
+	}
+	if r.dec.PeekKind() != '0' {
+		return "", r.wrongType(want)
+	}
+	v, err := r.dec.ReadValue()
+	if err != nil {
+		return "", r.syntax(err)
+	}
+	if len(v) > limit {
+		path := r.path()
+		return "", fail(codeInvalid, path, "%s has more than %d digits; send fewer.", path, limit)
+	}
+	return string(v), nil
+}
+
+func wholeNumber(digits string) (int64, bool) {
+	if n, err := strconv.ParseInt(digits, 10, 64); err == nil {
 		return n, true
 	}
-	f, err := t.Float()
-	exact := err == nil && f == math.Trunc(f) && math.Abs(f) <= 1<<53
-	return int64(f), exact
+	f, err := strconv.ParseFloat(digits, 64)
+	if err != nil || f != math.Trunc(f) || math.Abs(f) > 1<<53 {
+		return 0, false
+	}
+	return int64(f), true
 }
 
 // path returns the path of the value or name that has just been read, such as
@@ -247,20 +252,25 @@ func (r *reader) path() string {
 
 // pathOf writes a pointer to a value near the current position as a path.
 func (r *reader) pathOf(pointer jsontext.Pointer) string {
-	var path []byte
+	path := ""
 	level := 0
 	for token := range pointer.Tokens() {
 		level++
-		switch {
-		case r.isArray(level):
-			path = append(append(append(path, '['), token...), ']')
-		case level == 1:
-			path = append(path, brief(token)...)
-		default:
-			path = append(append(path, '.'), brief(token)...)
+		if r.isArray(level) {
+			path += "[" + token + "]"
+		} else {
+			path = joinPath(path, token)
 		}
 	}
-	return string(path)
+	return path
+}
+
+// joinPath appends the name of a field to the path of an object.
+func joinPath(path, name string) string {
+	if path == "" {
+		return brief(name)
+	}
+	return path + "." + brief(name)
 }
 
 func (r *reader) isArray(level int) bool {

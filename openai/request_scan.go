@@ -16,7 +16,7 @@ func scan(body []byte, l Limits) error {
 	if !utf8.Valid(body) {
 		return fail(codeJSON, "", "The request body is not valid UTF-8 at byte %d; send it as UTF-8.", invalidUTF8At(body))
 	}
-	s := scanner{reader: newCheckingReader(body), body: body, limits: l}
+	s := scanner{reader: newReader(body), body: body, limits: l, names: newNameChecker(body)}
 	if err := s.document(); err != nil {
 		return err
 	}
@@ -43,17 +43,18 @@ type scanner struct {
 	reader
 	body   []byte
 	limits Limits
+	names  nameChecker
 }
 
 // document reads one JSON object.
 func (s *scanner) document() error {
 	for n := 1; ; n++ {
-		token, err := s.dec.ReadToken()
+		kind, err := s.next()
 		switch {
 		case err != nil:
-			return s.syntaxError(err)
-		case n == 1 && token.Kind() != '{':
-			return fail(codeJSON, "", "The request body is %s, but must be a JSON object.", kindName(token.Kind()))
+			return err
+		case n == 1 && kind != '{':
+			return fail(codeJSON, "", "The request body is %s, but must be a JSON object.", kindName(kind))
 		case n > s.limits.MaxTokens:
 			return fail(codeInvalid, "", "The request body has more than %d JSON tokens; send a shorter conversation or fewer parameters.", s.limits.MaxTokens)
 		case s.dec.StackDepth() > s.limits.MaxDepth:
@@ -62,6 +63,48 @@ func (s *scanner) document() error {
 			return nil
 		}
 	}
+}
+
+// next reads a token and returns its kind.
+func (s *scanner) next() (jsontext.Kind, error) {
+	if s.expectsName() && s.dec.PeekKind() == '"' {
+		return '"', s.readName()
+	}
+	token, err := s.dec.ReadToken()
+	if err != nil {
+		return 0, s.syntaxError(err)
+	}
+	switch token.Kind() {
+	case '{':
+		s.names.open()
+	case '}':
+		if name, found := s.names.close(); found {
+			param := joinPath(s.path(), name)
+			return '}', fail(codeInvalid, param, "%s occurs twice in the same object; send it once.", param)
+		}
+	}
+	return token.Kind(), nil
+}
+
+// expectsName reports whether the next token is a name or the end of an object.
+func (s *scanner) expectsName() bool {
+	kind, length := s.dec.StackIndex(s.dec.StackDepth())
+	return kind == '{' && length%2 == 0
+}
+
+// readName reads the name of a field. The length of names is limited because
+// errors hold whole paths of them.
+func (s *scanner) readName() error {
+	const limit = 1024
+	name, err := s.dec.ReadValue()
+	if err != nil {
+		return s.syntaxError(err)
+	}
+	if len(name) > limit {
+		return fail(codeInvalid, "", "The request body has a field whose name is longer than %d bytes; leave it out.", limit)
+	}
+	s.names.add(name, int(s.dec.InputOffset())-len(name))
+	return nil
 }
 
 // syntaxError describes err without repeating any of the body, except for the
@@ -76,11 +119,8 @@ func (s *scanner) syntaxError(err error) error {
 	at := s.dec.InputOffset()
 	if syntactic, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
 		at = syntactic.ByteOffset
-		param := s.pathOf(syntactic.JSONPointer)
-		if syntactic.Err == jsontext.ErrDuplicateName {
-			return fail(codeInvalid, param, "%s occurs twice in the same object; send it once.", param)
-		}
 		if isNotANumber(s.body[at:]) {
+			param := s.pathOf(syntactic.JSONPointer)
 			return fail(codeInvalid, param, "%s is NaN or infinite, which JSON does not have; send a number or leave it out.", param)
 		}
 	}
