@@ -226,6 +226,32 @@ func TestStopWithoutEffect(t *testing.T) {
 	}
 }
 
+// A client that leaves and stops at the same moment is recorded as both,
+// whichever the site notices first.
+func TestLeaveAndStopAtOnce(t *testing.T) {
+	srv := mustStart(t, Options{})
+	c := newClient(t, srv)
+	for range 10 {
+		srv.Reply(Stream(Created(), Answer("a"), Hang()))
+		chat := c.mustChat()
+		ctx, cancel := context.WithCancel(t.Context())
+		resp := c.mustBegin(ctx, chat)
+		stopped := make(chan struct{})
+		go func() {
+			defer close(stopped)
+			c.stop(chat, "")
+		}()
+		cancel()
+		<-stopped
+		resp.Body.Close()
+		mustAwait(t, srv.Site, "the end", func() bool { return srv.Active() == 0 })
+		list := srv.Completions()
+		if rec := list[len(list)-1]; !rec.Gone || !rec.Stopped || srv.ChatBusy(chat) {
+			t.Errorf("%v, busy %t", rec, srv.ChatBusy(chat))
+		}
+	}
+}
+
 // The stop call may name any candidate.
 func TestStopByCandidate(t *testing.T) {
 	srv := mustStart(t, Options{})

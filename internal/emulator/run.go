@@ -25,7 +25,8 @@ func (s *Site) newStream(c *call, r Reply, g *generation) *stream {
 	st.chatID, st.userID = g.ChatID, g.userID
 	st.phases, st.cumulative = g.phases, g.cumulative
 	st.current = st.candidate(0, g.ResponseID)
-	if !st.recording {
+	if !st.recording { // an idle stream holds on to little
+		c.body = nil
 		g.Body, g.Content, g.Header, g.Files, g.Context = nil, "", nil, nil, nil
 	}
 	return st

@@ -1,8 +1,7 @@
 package emulator
 
 import (
-	"errors"
-	"io"
+	"bytes"
 	"net/http"
 	"sync"
 	"time"
@@ -157,8 +156,8 @@ func (s *Site) handle(pattern, name string, e endpoint) {
 			c.id = uuid.NewString()
 		}
 		var err error
-		if c.body, err = readBody(r); err != nil {
-			return // The client left while it was sending; nobody reads an answer.
+		if c.body, err = readBody(w, r); err != nil {
+			return // The client left while it was sending, or sends without an end.
 		}
 		s.recordRequest(name, c)
 		reply, scripted := s.nextFailure(name)
@@ -185,27 +184,18 @@ func (s *Site) Close() {
 	s.close.Do(func() { close(s.done) })
 }
 
-// readBody reads a request body to its end.
-func readBody(r *http.Request) ([]byte, error) {
-	if r.ContentLength == 0 || r.Body == nil {
+// readBody reads a request body to its end. Only after the end was seen does
+// net/http watch for the client leaving.
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if r.Body == nil { // only without an HTTP server
 		return nil, nil
 	}
-	if r.ContentLength > maxBody {
-		return nil, errors.New("emulator: request body too large")
+	var body bytes.Buffer
+	if 0 < r.ContentLength && r.ContentLength <= maxBody {
+		body.Grow(int(r.ContentLength) + bytes.MinRead) // read into place
 	}
-	if r.ContentLength < 0 {
-		return io.ReadAll(io.LimitReader(r.Body, maxBody))
-	}
-	body := make([]byte, r.ContentLength)
-	if _, err := io.ReadFull(r.Body, body); err != nil {
-		return nil, err
-	}
-	// Only after the end was seen does net/http watch for the client leaving.
-	_, err := r.Body.Read(make([]byte, 1))
-	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
-	}
-	return body, nil
+	_, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, maxBody))
+	return body.Bytes(), err
 }
 
 // Interface guard
