@@ -6,7 +6,10 @@ import (
 	"encoding/json"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
+
+	"github.com/caddy-qwen/caddy-qwen/qwen"
 )
 
 func init() {
@@ -121,7 +124,13 @@ type Handler struct {
 	// How long a request may wait for the account. Default: `10s`.
 	QueueWait caddy.Duration `json:"queue_wait,omitempty"`
 
-	logger *zap.Logger
+	logger      *zap.Logger
+	client      *qwen.Client
+	credential  qwen.Credential
+	callers     *callers
+	cors        *cors
+	stateKey    stateKey
+	provisioned bool // a share of the state is held
 }
 
 // Account is the owner's account on the site: what the owner's own browser
@@ -162,3 +171,11 @@ func (Handler) CaddyModule() caddy.ModuleInfo {
 		New: func() caddy.Module { return new(Handler) },
 	}
 }
+
+// Interface guards
+var (
+	_ caddy.Provisioner           = (*Handler)(nil)
+	_ caddy.Validator             = (*Handler)(nil)
+	_ caddy.CleanerUpper          = (*Handler)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Handler)(nil)
+)

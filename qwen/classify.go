@@ -31,7 +31,7 @@ var protectionMarks = []string{
 func classifyResponse(resp *http.Response, body []byte) *Error {
 	e := classifyBody(body)
 	e.Status = actualStatus(resp)
-	if e.Kind == KindBadResponse {
+	if e.Kind == KindBadResponse || e.Kind == KindVerification && plainErrorPage(e.Status, body) {
 		e.Kind = kindOfStatus(e.Status)
 	}
 	if e.RetryAfter == 0 && (e.Kind == KindRateLimited || e.Kind == KindUnavailable) {
@@ -85,7 +85,9 @@ func classifyBody(body []byte) *Error {
 		return &Error{Kind: KindBadResponse, Detail: "its answer is empty"}
 	}
 	if body[0] == '<' {
-		return classifyPage(body)
+		// A page of the protection, or for signing in. The remedy is the same:
+		// to open the site in a browser.
+		return &Error{Kind: KindVerification}
 	}
 	var envelope struct {
 		Success *bool           `json:"success"`
@@ -117,17 +119,11 @@ func classifyBody(body []byte) *Error {
 	return &Error{Kind: KindBadResponse, Detail: "its answer is not what was asked for"}
 }
 
-// classifyPage takes an HTML page where data was expected. A page of a failing
-// server is a failure of the site; every other one is a login or verification
-// page, whose remedy is the same: open the site in a browser.
-func classifyPage(body []byte) *Error {
-	lower := bytes.ToLower(body)
-	for _, title := range []string{"bad gateway", "gateway time-out", "gateway timeout", "service unavailable", "internal server error"} {
-		if bytes.Contains(lower, []byte(title)) && !protected(body) {
-			return &Error{Kind: KindUnavailable, Detail: title}
-		}
-	}
-	return &Error{Kind: KindVerification}
+// plainErrorPage reports whether a page is only the server's way of showing a
+// status. With 405 the site's protection answers where it says nothing else.
+func plainErrorPage(status int, body []byte) bool {
+	success := status >= 200 && status <= 299
+	return !success && status != http.StatusMethodNotAllowed && !protected(body)
 }
 
 // protected reports whether the content is from the site's protection.

@@ -55,7 +55,7 @@ type Event struct {
 // site interleaves, only the first is taken.
 //
 // Feed it with Feed, then call Next until it reports false; at the end of the
-// stream call End. After Finished or Failed nothing more comes.
+// stream call End, then Next again. After Finished or Failed nothing more comes.
 type Decoder struct {
 	// MaxFrame is the size in bytes of the largest event that is accepted;
 	// a larger one is a failure. Default: DefaultMaxFrame.
@@ -73,6 +73,7 @@ type Decoder struct {
 	reasoning channel
 	usage     []byte
 	hasText   bool // an answer event was returned
+	ended     bool // End was called
 	ending    bool // the text returned last was in the terminal frame
 	truncated bool
 	noise     int
@@ -95,6 +96,9 @@ func (d *Decoder) Next() (Event, bool) {
 		if err != nil {
 			return d.fail(err), true
 		}
+		if !ok && d.ended {
+			return d.fail(&Error{Kind: KindTruncated}), true
+		}
 		if !ok {
 			return Event{}, false
 		}
@@ -105,20 +109,13 @@ func (d *Decoder) Next() (Event, bool) {
 	return Event{}, false
 }
 
-// End tells the decoder that the stream has ended. It returns the last event:
-// Failed if the turn had not ended before. It reports false if there was one
-// already.
-func (d *Decoder) End() (Event, bool) {
-	if d.over {
-		return Event{}, false
-	}
+// End tells the decoder that the stream has ended. Next then returns what is
+// left, and Failed if the turn had not ended before.
+func (d *Decoder) End() {
+	d.ended = true
 	if len(d.partial) > 0 {
 		d.in = lf
-		if ev, ok := d.Next(); ok {
-			return ev, true
-		}
 	}
-	return d.fail(&Error{Kind: KindTruncated}), true
 }
 
 var lf = []byte("\n")

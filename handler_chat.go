@@ -1,0 +1,221 @@
+package caddyqwen
+
+import (
+	"context"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"go.uber.org/zap"
+
+	"github.com/caddy-qwen/caddy-qwen/openai"
+	"github.com/caddy-qwen/caddy-qwen/qwen"
+)
+
+// serveChat answers POST /v1/chat/completions.
+func (h *Handler) serveChat(w http.ResponseWriter, r *http.Request, who caller) {
+	if err := h.chat(w, r, who); err != nil {
+		h.writeError(w, r, err)
+	}
+}
+
+// chat answers a chat request, or returns why it cannot be answered.
+func (h *Handler) chat(w http.ResponseWriter, r *http.Request, who caller) error {
+	shared, err := h.stateKey.acquire()
+	if err != nil {
+		return err
+	}
+	defer h.stateKey.release()
+	leave, err := shared.slots.enter(who.tenant, h.MaxStreams, h.MaxStreamsPerKey)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	t, out, stream, err := h.prepareChat(w, r, shared)
+	if err != nil {
+		return err
+	}
+	return h.relay(w, r, t, out, stream)
+}
+
+// prepareChat reads a chat request and makes a turn of it. What it has read is
+// garbage once it has returned, however long the answer takes.
+func (h *Handler) prepareChat(w http.ResponseWriter, r *http.Request, shared *state) (*turn, answer, bool, error) {
+	req, err := h.readChat(w, r, shared)
+	if err != nil {
+		return nil, nil, false, err
+	}
+	if h.credential.Empty() {
+		return nil, nil, false, errNoCredential
+	}
+	model, ignored, err := h.chooseModel(r, req)
+	if err != nil {
+		return nil, nil, false, err
+	}
+	t := &turn{model: model.Model.ID, prompt: writePrompt(req.Messages)}
+	if int64(len(t.prompt)) > h.MaxPrompt {
+		return nil, nil, false, &qwen.Error{Kind: qwen.KindTooLong}
+	}
+	var unable []string
+	t.thinking, t.budget, unable = chooseThinking(req.Thinking, model)
+	if ignored = append(ignored, unable...); len(ignored) > 0 {
+		w.Header().Set("X-Qwen-Ignored-Params", strings.Join(ignored, ", "))
+	}
+	id := "chatcmpl-" + strings.ReplaceAll(uuid.NewString(), "-", "")
+	if req.Stream {
+		return t, openai.NewStream(id, t.model, time.Now().Unix(), req.IncludeUsage), true, nil
+	}
+	return t, openai.NewCompletion(id, t.model, time.Now().Unix()), false, nil
+}
+
+// readChat reads and parses the body. Of large bodies only so many are in memory
+// at the same time.
+func (h *Handler) readChat(w http.ResponseWriter, r *http.Request, shared *state) (*openai.ChatRequest, error) {
+	if err := checkBody(r); err != nil {
+		return nil, err
+	}
+	size := r.ContentLength
+	if size < 0 || size > h.MaxBody {
+		size = h.MaxBody
+	}
+	if size > smallBody {
+		size = min(size, bodyMemory)
+		if err := shared.bodies.Acquire(r.Context(), size); err != nil {
+			return nil, errClientGone
+		}
+		defer shared.bodies.Release(size)
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, h.MaxBody))
+	if err != nil {
+		return nil, bodyError(r, err)
+	}
+	return openai.ParseChat(body, openai.Limits{})
+}
+
+// bodyError tells a body that is too large from a client that has gone away or
+// does not send on.
+func bodyError(r *http.Request, err error) error {
+	if p := describe(err); p.Status == http.StatusRequestEntityTooLarge {
+		return err
+	}
+	if r.Context().Err() != nil {
+		return errClientGone
+	}
+	return &openai.Error{Status: http.StatusBadRequest, Code: "invalid_request_body",
+		Message: "The request ended before its body was complete. Send it again."}
+}
+
+// checkBody refuses bodies that are not JSON by their headers. Scripts may leave
+// out or mistake the content type; a web page may not, because browsers let
+// every page send some types without asking.
+func checkBody(r *http.Request) error {
+	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
+		return errUnsupportedMedia("The body must not be compressed. Send it without Content-Encoding.")
+	}
+	kind, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	isJSON := err == nil && (kind == "application/json" || strings.HasSuffix(kind, "+json"))
+	if !isJSON && r.Header.Get("Origin") != "" {
+		return errUnsupportedMedia("The body must be JSON. Send it with Content-Type: application/json.")
+	}
+	if charset := params["charset"]; charset != "" && !strings.EqualFold(charset, "utf-8") && !strings.EqualFold(charset, "utf8") {
+		return errUnsupportedMedia("The body must be in UTF-8.")
+	}
+	return nil
+}
+
+func errUnsupportedMedia(message string) error {
+	return &openai.Error{Status: http.StatusUnsupportedMediaType, Code: "unsupported_media_type", Message: message}
+}
+
+// chooseModel finds the model that a request names. The site adds models often,
+// so that an unknown name is looked for once more in a new list.
+func (h *Handler) chooseModel(r *http.Request, req *openai.ChatRequest) (resolution, []string, error) {
+	name := req.Model
+	if name == "" {
+		name = h.DefaultModel
+	}
+	if name == "" {
+		return resolution{}, nil, &openai.Error{Status: http.StatusBadRequest, Code: "missing_required_parameter", Param: "model",
+			Message: "The field model is missing. Name one of the models that GET /v1/models lists; the owner can set default_model."}
+	}
+	models, err := h.models(r.Context())
+	if r.Context().Err() != nil {
+		return resolution{}, nil, errClientGone
+	}
+	// Without a list the site itself decides whether it has the model.
+	found, ok := resolve(models, h.ModelAliases, name)
+	if !ok && err == nil {
+		if models, err = h.refreshedModels(r.Context()); err == nil {
+			found, ok = resolve(models, h.ModelAliases, name)
+		}
+	}
+	if !ok {
+		return resolution{}, nil, modelNotFound(name, h.ModelAliases)
+	}
+	if found.Substitute {
+		h.logger.Info("the model of an alias is gone; another one takes its place",
+			zap.String("alias_target", found.Wanted), zap.String("model", found.Model.ID))
+	}
+	return found, req.Ignored, nil
+}
+
+// chooseThinking combines what the name of the model, the request and the model
+// itself say about thinking, in this order. Without any wish the model answers
+// at once. It returns the parameters that could not be honoured.
+func chooseThinking(wish openai.Thinking, model resolution) (mode qwen.Thinking, budget int, unable []string) {
+	switch {
+	case model.Thinking == thinkingOn:
+		mode = qwen.ThinkingOn
+	case model.Thinking == thinkingOff:
+		mode = qwen.ThinkingOff
+	case wish.Auto:
+		mode = qwen.ThinkingAuto
+	case wish.Enabled:
+		mode = qwen.ThinkingOn
+	}
+	m := model.Model
+	known := m.Name != "" // otherwise the list of models is not available
+	switch {
+	case mode == qwen.ThinkingOff && m.AlwaysThinks:
+		mode = qwen.ThinkingOn
+		if wish.Set || model.Thinking == thinkingOff {
+			unable = []string{"enable_thinking"}
+		}
+	case mode != qwen.ThinkingOff && known && !m.Thinking && !m.AlwaysThinks:
+		return qwen.ThinkingOff, 0, []string{"enable_thinking"}
+	}
+	if mode == qwen.ThinkingOff {
+		return mode, 0, unable
+	}
+	if m.MaxThinking > 0 {
+		return mode, min(wish.Budget, m.MaxThinking), unable
+	}
+	return mode, wish.Budget, unable
+}
+
+// models returns the models of the site.
+func (h *Handler) models(ctx context.Context) ([]qwen.Model, error) {
+	shared, err := h.stateKey.acquire()
+	if err != nil {
+		return nil, err
+	}
+	defer h.stateKey.release()
+	return shared.catalog.models(ctx, h.fetchModels)
+}
+
+// refreshedModels returns a newer list than models, unless that one is new.
+func (h *Handler) refreshedModels(ctx context.Context) ([]qwen.Model, error) {
+	shared, err := h.stateKey.acquire()
+	if err != nil {
+		return nil, err
+	}
+	defer h.stateKey.release()
+	return shared.catalog.refreshed(ctx, h.fetchModels)
+}
+
+func (h *Handler) fetchModels(ctx context.Context) ([]qwen.Model, error) {
+	return h.client.Models(ctx, h.credential)
+}

@@ -1,0 +1,192 @@
+package caddyqwen
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/caddy-qwen/caddy-qwen/qwen"
+)
+
+// The account and the keys that apply when none are configured.
+const (
+	envCookies = "{env.QWEN_COOKIES}"
+	envToken   = "{env.QWEN_AUTH_TOKEN}"
+)
+
+// defaultTransport is Caddy's own transport. Its default of 32 idle connections
+// per host would cost a new connection for most requests under load, and 3
+// seconds are short for a connection around the world.
+const defaultTransport = `{"protocol":"http","dial_timeout":"10s","keep_alive":{"max_idle_conns_per_host":1024}}`
+
+// Provision sets up the handler. It neither reads files nor calls the site:
+// `caddy validate` runs it, too.
+func (h *Handler) Provision(ctx caddy.Context) error {
+	h.logger = ctx.Logger()
+	h.setDefaults()
+	repl := caddy.NewReplacer()
+	if err := h.resolveAccount(repl); err != nil {
+		return err
+	}
+	var err error
+	var warnings []string
+	if h.callers, warnings, err = newCallers(h.Auth, h.APIKeys, repl); err != nil {
+		return err
+	}
+	for _, warning := range append(warnings, literalSecretWarnings(h)...) {
+		h.logger.Warn(warning)
+	}
+	if h.cors, err = newCORS(h.CORSOrigins); err != nil {
+		return fmt.Errorf("cors: %w", err)
+	}
+	if err := h.setUpClient(ctx); err != nil {
+		return err
+	}
+	h.stateKey = newStateKey(h.BaseURL, h.credential, h.MaxStreamsPerAccount)
+	if _, err := h.stateKey.acquire(); err != nil {
+		return err
+	}
+	h.provisioned = true
+	return nil
+}
+
+// setDefaults fills in what was not configured.
+func (h *Handler) setDefaults() {
+	orDefault(&h.Auth, authKeys)
+	orDefault(&h.BaseURL, "https://chat.qwen.ai")
+	orDefault(&h.FrontendVersion, "0.3.12")
+	orDefault(&h.Heartbeat, caddy.Duration(15*time.Second))
+	orDefault(&h.FirstByteHold, caddy.Duration(10*time.Second))
+	orDefault(&h.IdleTimeout, caddy.Duration(2*time.Minute))
+	orDefault(&h.MaxDuration, caddy.Duration(30*time.Minute))
+	orDefault(&h.MaxBody, 20<<20)
+	orDefault(&h.MaxPrompt, 160_000)
+	orDefault(&h.MaxFrame, qwen.DefaultMaxFrame)
+	orDefault(&h.MaxAnswer, 16<<20)
+	orDefault(&h.MaxStreams, 256)
+	orDefault(&h.MaxStreamsPerKey, 16)
+	orDefault(&h.MaxStreamsPerAccount, 4)
+	orDefault(&h.QueueLength, 32)
+	orDefault(&h.QueueWait, caddy.Duration(10*time.Second))
+}
+
+func orDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// publicModels reports whether the model list can be read without a key.
+func (h *Handler) publicModels() bool { return h.PublicModels == nil || *h.PublicModels }
+
+// resolveAccount puts values in place of the account's placeholders. Only the
+// account that applies without configuration may come out empty.
+func (h *Handler) resolveAccount(repl *caddy.Replacer) error {
+	if len(h.Accounts) == 0 {
+		h.credential.Cookies = strings.TrimSpace(repl.ReplaceAll(envCookies, ""))
+		h.credential.Token = strings.TrimSpace(repl.ReplaceAll(envToken, ""))
+		return checkCredential(h.credential)
+	}
+	if len(h.Accounts) > 1 {
+		return errors.New("accounts: one handler serves one account")
+	}
+	account := h.Accounts[0]
+	h.credential.Header = make(http.Header, len(account.Headers))
+	for name, value := range account.Headers {
+		resolved, err := repl.ReplaceOrErr(value, true, true)
+		if err != nil {
+			return fmt.Errorf("account: header %s: %w", name, err)
+		}
+		h.credential.Header.Set(name, resolved)
+	}
+	for _, field := range []struct {
+		name, value string
+		to          *string
+	}{{"cookies", account.Cookies, &h.credential.Cookies}, {"token", account.Token, &h.credential.Token}} {
+		resolved, err := repl.ReplaceOrErr(field.value, true, true)
+		if err != nil {
+			return fmt.Errorf("account: %s: %w", field.name, err)
+		}
+		*field.to = strings.TrimSpace(resolved)
+	}
+	if h.credential.Empty() {
+		return errors.New("account: neither cookies nor token are given")
+	}
+	return checkCredential(h.credential)
+}
+
+// checkCredential refuses what cannot be sent, without repeating it.
+func checkCredential(c qwen.Credential) error {
+	if !httpguts.ValidHeaderFieldValue(c.Cookies) {
+		return errors.New("account: cookies contain line breaks or control characters; paste the Cookie header as one line")
+	}
+	if !httpguts.ValidHeaderFieldValue(c.Token) {
+		return errors.New("account: the token contains line breaks or control characters; paste it as one line")
+	}
+	for name, values := range c.Header {
+		if !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(values[0]) {
+			return fmt.Errorf("account: header %q has a name or a value that cannot be sent", name)
+		}
+	}
+	return nil
+}
+
+// setUpClient makes the client of the site with the configured transport.
+func (h *Handler) setUpClient(ctx caddy.Context) error {
+	if h.TransportRaw == nil {
+		h.TransportRaw = json.RawMessage(defaultTransport)
+	}
+	mod, err := ctx.LoadModule(h, "TransportRaw")
+	if err != nil {
+		return fmt.Errorf("transport: %w", err)
+	}
+	transport, ok := mod.(http.RoundTripper)
+	if !ok {
+		return fmt.Errorf("transport: %T cannot make HTTP requests", mod)
+	}
+	h.client = &qwen.Client{BaseURL: strings.TrimSuffix(h.BaseURL, "/"), Version: h.FrontendVersion, Transport: transport}
+	return nil
+}
+
+// Validate refuses values that make no sense.
+func (h *Handler) Validate() error {
+	u, err := url.Parse(h.BaseURL)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.User != nil {
+		return fmt.Errorf("base_url %q is not of the form https://host", h.BaseURL)
+	}
+	for name, n := range map[string]int64{
+		"heartbeat": int64(h.Heartbeat), "first_byte_hold": int64(h.FirstByteHold),
+		"idle_timeout": int64(h.IdleTimeout), "max_duration": int64(h.MaxDuration), "queue_wait": int64(h.QueueWait),
+		"max_body": h.MaxBody, "max_prompt": h.MaxPrompt, "max_frame": h.MaxFrame, "max_answer": h.MaxAnswer,
+		"max_streams": int64(h.MaxStreams), "max_streams_per_key": int64(h.MaxStreamsPerKey),
+		"max_streams_per_account": int64(h.MaxStreamsPerAccount), "queue_length": int64(h.QueueLength),
+	} {
+		if n < 0 {
+			return fmt.Errorf("%s must be positive", name)
+		}
+	}
+	for alias, model := range h.ModelAliases {
+		if strings.TrimSpace(alias) == "" || strings.TrimSpace(model) == "" {
+			return fmt.Errorf("model_aliases: %q: both the name and the model must be given", alias)
+		}
+	}
+	return nil
+}
+
+// Cleanup gives up the handler's share of the state. Requests that are still
+// being answered have their own. It is also called if Provision has failed.
+func (h *Handler) Cleanup() error {
+	if !h.provisioned {
+		return nil
+	}
+	h.provisioned = false
+	return h.stateKey.release()
+}

@@ -1,0 +1,282 @@
+package caddyqwen
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/caddy-qwen/caddy-qwen/openai"
+	"github.com/caddy-qwen/caddy-qwen/qwen"
+)
+
+// answer writes an answer in a dialect. Its methods append to a slice.
+type answer interface {
+	// Start appends what opens a stream.
+	Start(dst []byte) []byte
+	// Text appends a piece of the answer or of the reasoning, given as the
+	// content of a JSON string.
+	Text(dst []byte, reasoning bool, raw []byte) []byte
+	// Flush completes what Text has appended.
+	Flush(dst []byte) []byte
+	// Finish appends the end of a complete answer.
+	Finish(dst []byte, reason string, usage openai.Usage) []byte
+	// Fail appends the end of an answer that failed.
+	Fail(dst []byte, err *openai.Error) []byte
+}
+
+// relay writes the answer of one turn to one client. All of it happens in the
+// goroutine of the request, because a response writer serves only one.
+type relay struct {
+	h      *Handler
+	w      http.ResponseWriter
+	r      *http.Request
+	flush  *http.ResponseController
+	out    answer
+	stream bool // otherwise the answer is written at its end
+	up     *upstream
+
+	decoder   qwen.Decoder
+	buf       []byte // what is to be written next
+	opened    bool   // the status and the headers are written
+	size      int64  // of the answer so far
+	reasoning int64  // the part of it that is reasoning
+	prompt    int64  // the size of the prompt
+
+	begun, heard, wrote time.Time
+	timer               *time.Timer
+}
+
+// relay answers a request with a turn.
+func (h *Handler) relay(w http.ResponseWriter, r *http.Request, t *turn, out answer, stream bool) error {
+	up, err := h.begin(r.Context(), t)
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	x := &relay{
+		h: h, w: w, r: r, flush: http.NewResponseController(w), out: out, stream: stream, up: up,
+		decoder: qwen.Decoder{MaxFrame: int(h.MaxFrame)},
+		prompt:  int64(len(t.prompt)),
+		begun:   now, heard: now, wrote: now,
+	}
+	x.timer = time.NewTimer(x.untilNext(now))
+	defer x.timer.Stop()
+	return x.run()
+}
+
+// run waits for the site, the clock and the client until the answer is over.
+func (x *relay) run() error {
+	for {
+		var over bool
+		var err error
+		select {
+		case in := <-x.up.reads:
+			over, err = x.take(in)
+		case <-x.timer.C:
+			err = x.tick(time.Now())
+		case <-x.r.Context().Done():
+			err = errClientGone
+		}
+		switch {
+		case over:
+			x.up.settle()
+			return x.unlessOpened(err)
+		case err != nil:
+			return x.fail(err)
+		}
+	}
+}
+
+// take handles what has come from the site. It reports whether the turn is over.
+func (x *relay) take(in read) (over bool, err error) {
+	x.heard = time.Now()
+	switch {
+	case in.err == io.EOF:
+		x.decoder.End()
+	case in.err != nil:
+		return false, in.err
+	case in.chatID != "":
+		if !x.opened {
+			x.w.Header().Set("X-Qwen-Chat-Id", in.chatID)
+		}
+		return false, nil
+	default:
+		x.decoder.Feed(in.data)
+	}
+	for ev, ok := x.decoder.Next(); ok; ev, ok = x.decoder.Next() {
+		if over, err := x.event(ev); over || err != nil {
+			return over, err
+		}
+	}
+	return false, x.write()
+}
+
+// event handles one event of the stream.
+func (x *relay) event(ev qwen.Event) (over bool, err error) {
+	switch ev.Kind {
+	case qwen.Failed:
+		return false, ev.Err
+	case qwen.Finished:
+		reason := "stop"
+		if ev.Truncated {
+			reason = "length"
+		}
+		return true, x.finish(reason)
+	}
+	if x.size += int64(len(ev.Raw)); x.size > x.h.MaxAnswer {
+		x.up.abort(x.decoder.ResponseID())
+		return true, x.finish("length")
+	}
+	if ev.Kind == qwen.Reasoning {
+		x.reasoning += int64(len(ev.Raw))
+	}
+	x.open()
+	x.buf = x.out.Text(x.buf, ev.Kind == qwen.Reasoning, ev.Raw)
+	return false, nil
+}
+
+// open begins a stream: from here on its status is 200.
+func (x *relay) open() {
+	if x.opened || !x.stream {
+		return
+	}
+	x.opened = true
+	header := x.w.Header()
+	header.Set("Content-Type", "text/event-stream")
+	header.Set("Cache-Control", "no-cache")
+	header.Set("X-Accel-Buffering", "no")
+	// Without an explicit status Caddy's `encode` does not compress the stream.
+	x.w.WriteHeader(http.StatusOK)
+	x.buf = x.out.Start(x.buf)
+}
+
+// finish writes the end of the answer.
+func (x *relay) finish(reason string) error {
+	usage := x.usage()
+	if x.stream {
+		x.open()
+		x.buf = x.out.Finish(x.buf, reason, usage)
+		return x.write()
+	}
+	x.buf = x.out.Finish(x.buf, reason, usage)
+	x.w.Header().Set("Content-Type", "application/json")
+	x.w.Header().Set("Content-Length", strconv.Itoa(len(x.buf)))
+	x.w.WriteHeader(http.StatusOK)
+	x.opened = true
+	return x.write()
+}
+
+// write sends what has been prepared, in one write and one flush. A client that
+// has gone away shows here at the latest.
+func (x *relay) write() error {
+	if x.buf = x.out.Flush(x.buf); len(x.buf) == 0 {
+		return nil
+	}
+	_, err := x.w.Write(x.buf)
+	if err == nil {
+		err = x.flush.Flush()
+	}
+	x.buf = x.buf[:0]
+	x.wrote = x.heard
+	if err != nil {
+		return errClientGone
+	}
+	return nil
+}
+
+// tick does what is due at a time and sets the timer for the next.
+func (x *relay) tick(now time.Time) error {
+	switch {
+	case now.Sub(x.begun) >= time.Duration(x.h.MaxDuration):
+		return errTooLong
+	case now.Sub(x.heard) >= time.Duration(x.h.IdleTimeout):
+		return errIdle
+	case x.stream && now.Sub(x.lastSign()) >= x.patience():
+		x.open()
+		x.buf = openai.AppendKeepAlive(x.buf)
+		if err := x.write(); err != nil {
+			return err
+		}
+		x.wrote = now
+	}
+	x.timer.Reset(x.untilNext(now))
+	return nil
+}
+
+// lastSign is when the client last heard of the server.
+func (x *relay) lastSign() time.Time {
+	if x.opened {
+		return x.wrote
+	}
+	return x.begun
+}
+
+// patience is how long the client may be left without a sign.
+func (x *relay) patience() time.Duration {
+	if x.opened {
+		return time.Duration(x.h.Heartbeat)
+	}
+	return time.Duration(x.h.FirstByteHold)
+}
+
+// untilNext is the time until something is due.
+func (x *relay) untilNext(now time.Time) time.Duration {
+	next := min(
+		time.Duration(x.h.MaxDuration)-now.Sub(x.begun),
+		time.Duration(x.h.IdleTimeout)-now.Sub(x.heard),
+	)
+	if x.stream {
+		next = min(next, x.patience()-now.Sub(x.lastSign()))
+	}
+	return max(next, time.Millisecond)
+}
+
+// fail ends a turn that failed. Before the first byte the error is returned, to
+// become the answer; after it, it is told in the stream, and nil is returned.
+func (x *relay) fail(err error) error {
+	if endedOnSite(err) {
+		x.up.settle()
+	} else {
+		x.up.abort(x.decoder.ResponseID())
+	}
+	if !x.opened || err == errClientGone {
+		return x.unlessOpened(err)
+	}
+	p := describe(err)
+	x.h.logProblem(x.r, p, err)
+	x.buf = x.out.Fail(x.buf, &p.Error)
+	_ = x.write() // there is no other way left to tell the client
+	return nil
+}
+
+// unlessOpened returns an error that can still become the answer.
+func (x *relay) unlessOpened(err error) error {
+	if x.opened {
+		return nil
+	}
+	return err
+}
+
+// endedOnSite reports whether the site itself ended the turn with this failure,
+// so that there is nothing to stop.
+func endedOnSite(err error) bool {
+	var e *qwen.Error
+	return errors.As(err, &e) && e.Kind != qwen.KindBadResponse
+}
+
+// usage returns the tokens as the site counted them, or an estimate of four
+// bytes per token.
+func (x *relay) usage() openai.Usage {
+	if u, ok := x.decoder.Usage(); ok {
+		return openai.Usage{Prompt: u.Input, Completion: u.Output, Reasoning: u.Reasoning, Cached: u.Cached}
+	}
+	const perToken = 4
+	return openai.Usage{
+		Prompt:     x.prompt/perToken + 1,
+		Completion: x.size/perToken + 1,
+		Reasoning:  x.reasoning / perToken,
+		Estimated:  true,
+	}
+}

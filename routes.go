@@ -1,0 +1,126 @@
+package caddyqwen
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/google/uuid"
+
+	"github.com/caddy-qwen/caddy-qwen/openai"
+)
+
+// route is one of the handler's paths.
+type route struct {
+	method string // GET includes HEAD
+	public func(*Handler) bool
+	serve  func(*Handler, http.ResponseWriter, *http.Request, caller)
+}
+
+var routes = map[string]route{
+	"/":                    {http.MethodGet, always, func(h *Handler, w http.ResponseWriter, r *http.Request, _ caller) { h.serveHome(w, r) }},
+	"/health":              {http.MethodGet, always, func(_ *Handler, w http.ResponseWriter, r *http.Request, _ caller) { serveHealth(w, r) }},
+	"/v1/models":           {http.MethodGet, (*Handler).publicModels, func(h *Handler, w http.ResponseWriter, r *http.Request, _ caller) { h.serveModels(w, r) }},
+	"/v1/models/{id}":      {http.MethodGet, (*Handler).publicModels, func(h *Handler, w http.ResponseWriter, r *http.Request, _ caller) { h.serveModel(w, r, modelID(r)) }},
+	"/v1/chat/completions": {http.MethodPost, never, (*Handler).serveChat},
+}
+
+func always(*Handler) bool { return true }
+func never(*Handler) bool  { return false }
+
+const modelsPrefix = "/v1/models/"
+
+// modelID returns the model that a path names. Names may contain slashes.
+func modelID(r *http.Request) string { return strings.TrimPrefix(r.URL.Path, modelsPrefix) }
+
+// match finds the route of a path. It reports whether the path is the handler's
+// at all: those below /v1 are, known or not. Only the plain spelling of a path
+// counts, so that no check before this handler can be got around with another.
+func match(r *http.Request) (rt route, known, ours bool) {
+	path := r.URL.Path
+	if strings.HasPrefix(path, modelsPrefix) && len(path) > len(modelsPrefix) {
+		return routes["/v1/models/{id}"], true, true
+	}
+	rt, known = routes[path]
+	known = known && r.URL.EscapedPath() == path
+	return rt, known, known || path == "/v1" || strings.HasPrefix(path, "/v1/")
+}
+
+// ServeHTTP answers the handler's own paths and passes on all others.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	rt, known, ours := match(r)
+	if !ours {
+		return next.ServeHTTP(w, r)
+	}
+	r = withRequestID(w, r)
+	h.cors.apply(w, r)
+	allow := allowed(rt.method)
+	if r.Method == http.MethodOptions {
+		h.cors.preflight(w, r, allow)
+		return nil
+	}
+	who, err := h.callers.identify(r)
+	if err != nil && !(known && rt.public(h)) {
+		h.writeError(w, r, err)
+		return nil
+	}
+	switch {
+	case !known:
+		h.writeError(w, r, errUnknownURL)
+	case !strings.Contains(allow, r.Method):
+		w.Header().Set("Allow", allow)
+		h.writeError(w, r, errMethod(allow))
+	default:
+		rt.serve(h, w, r, who)
+	}
+	return nil
+}
+
+// allowed returns the value of the header Allow.
+func allowed(method string) string {
+	switch method {
+	case http.MethodGet:
+		return "GET, HEAD, OPTIONS"
+	case "":
+		return "OPTIONS"
+	}
+	return method + ", OPTIONS"
+}
+
+var errUnknownURL = &openai.Error{Status: http.StatusNotFound, Code: "unknown_url",
+	Message: "There is nothing at this address. The base URL of the API ends with /v1, and chat completions are at /v1/chat/completions."}
+
+func errMethod(allow string) error {
+	return &openai.Error{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed",
+		Message: "This address does not take this method. It takes: " + allow + "."}
+}
+
+// requestIDKey is the key of the request's id in its context.
+type requestIDKey struct{}
+
+// withRequestID gives a request the id that the client chose, if it is a plain
+// one, or a new one, and puts it into the answer.
+func withRequestID(w http.ResponseWriter, r *http.Request) *http.Request {
+	id := r.Header.Get("X-Request-Id")
+	if !plainID(id) {
+		id = "req_" + strings.ReplaceAll(uuid.NewString(), "-", "")
+	}
+	w.Header().Set("X-Request-Id", id)
+	return r.WithContext(context.WithValue(r.Context(), requestIDKey{}, id))
+}
+
+func requestID(r *http.Request) string {
+	id, _ := r.Context().Value(requestIDKey{}).(string)
+	return id
+}
+
+// plainID reports whether an id can go into logs and headers as it is.
+func plainID(id string) bool {
+	for _, c := range []byte(id) {
+		if !isAlphanumeric(c) && strings.IndexByte("._:-", c) < 0 {
+			return false
+		}
+	}
+	return id != "" && len(id) <= 128
+}

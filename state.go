@@ -1,0 +1,73 @@
+package caddyqwen
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/caddyserver/caddy/v2"
+	"golang.org/x/sync/semaphore"
+
+	"github.com/caddy-qwen/caddy-qwen/qwen"
+)
+
+// states holds what outlives a configuration. On a reload the new handler takes
+// over the state of the old one, and the old one's requests keep theirs.
+var states = caddy.NewUsagePool()
+
+// state is what all handlers with the same account share: who is being served,
+// and the models of the site.
+type state struct {
+	slots   *slots
+	catalog *catalog
+	// bodies bounds the bytes of large request bodies that are in memory at the
+	// same time.
+	bodies *semaphore.Weighted
+}
+
+// Limits on the memory for request bodies.
+const (
+	smallBody  = 1 << 20  // bodies up to this size are not counted
+	bodyMemory = 64 << 20 // for all larger ones together
+)
+
+// Destruct is called when the last user of the state is gone. There is nothing
+// to close.
+func (*state) Destruct() error { return nil }
+
+// stateKey names a state: all that decides what it is about.
+type stateKey struct {
+	account    [sha256.Size]byte // of the site's address and the credential
+	perAccount int               // max_streams_per_account
+}
+
+func newStateKey(baseURL string, cred qwen.Credential, perAccount int) stateKey {
+	h := sha256.New()
+	fmt.Fprintf(h, "%q %q %q", baseURL, cred.Cookies, cred.Token)
+	for _, name := range slices.Sorted(maps.Keys(cred.Header)) {
+		fmt.Fprintf(h, " %q %q", name, cred.Header[name])
+	}
+	return stateKey{account: [sha256.Size]byte(h.Sum(nil)), perAccount: perAccount}
+}
+
+// acquire returns the state with this key. Who got it must call release once.
+func (k stateKey) acquire() (*state, error) {
+	value, _, err := states.LoadOrNew(k, func() (caddy.Destructor, error) {
+		return &state{
+			slots:   newSlots(k.perAccount),
+			catalog: newCatalog(),
+			bodies:  semaphore.NewWeighted(bodyMemory),
+		}, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return value.(*state), nil
+}
+
+// release gives back what acquire returned.
+func (k stateKey) release() error {
+	_, err := states.Delete(k)
+	return err
+}

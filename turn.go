@@ -1,0 +1,203 @@
+package caddyqwen
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"time"
+
+	"github.com/caddy-qwen/caddy-qwen/qwen"
+)
+
+// turn is one turn of a conversation, whatever dialect asked for it.
+type turn struct {
+	model    string
+	prompt   string
+	thinking qwen.Thinking
+	budget   int
+}
+
+const (
+	// readSize is the size of the buffers into which a stream is read. There are
+	// two per stream for as long as it lasts.
+	readSize = 4 << 10
+	// drainTime is how long the rest of a stream may take whose turn has ended,
+	// so that its connection can be used again.
+	drainTime = 250 * time.Millisecond
+	// stopTime is how long the site may take to stop an answer.
+	stopTime = 2 * time.Second
+	// reopenDelay is the shortest wait before a chat is opened a second time.
+	reopenDelay = 200 * time.Millisecond
+)
+
+// upstream is the site's side of a turn: a goroutine that waits for the
+// account, opens a chat, sends the prompt and reads the answer. It owns what the
+// turn holds there, and gives it back when the turn is over, aborted or not.
+type upstream struct {
+	h    *Handler
+	turn *turn
+
+	// reads hands over what comes, one at a time: data stays valid until the
+	// next one is received. After one with an error nothing comes.
+	reads   chan read
+	settled chan struct{} // closed when the turn is over and nothing is of interest any more
+	cancel  context.CancelFunc
+
+	over       bool   // settle or abort was called; for the receiver only
+	responseID string // of the answer, known only to the receiver; set before cancel
+}
+
+// read is what has come from the site: the id of the chat, data of the stream,
+// or the end.
+type read struct {
+	chatID string
+	data   []byte
+	err    error
+}
+
+// begin starts a turn. The context is that of the request; what it ends, the
+// caller has to end by settle or abort.
+func (h *Handler) begin(ctx context.Context, t *turn) (*upstream, error) {
+	shared, err := h.stateKey.acquire()
+	if err != nil {
+		return nil, err
+	}
+	// The request's context ends when its handler returns, which is before the
+	// end of the stream is read and before an aborted answer is stopped.
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	u := &upstream{
+		h: h, turn: t, cancel: cancel,
+		reads:   make(chan read),
+		settled: make(chan struct{}),
+	}
+	go u.run(ctx, shared)
+	return u, nil
+}
+
+// settle tells that the turn has ended on the site. Only the first call of
+// settle and abort counts.
+func (u *upstream) settle() {
+	if u.over {
+		return
+	}
+	u.over = true
+	close(u.settled)
+	time.AfterFunc(drainTime, u.cancel)
+}
+
+// abort ends a turn that has not ended on the site, whose answer has this id if
+// it is known.
+func (u *upstream) abort(responseID string) {
+	if u.over {
+		return
+	}
+	u.over = true
+	u.responseID = responseID
+	u.cancel()
+}
+
+func (u *upstream) run(ctx context.Context, shared *state) {
+	defer u.h.stateKey.release()
+	defer u.cancel()
+	release, err := shared.slots.lease(ctx, u.h.QueueLength, time.Duration(u.h.QueueWait))
+	if err != nil {
+		u.hand(ctx, read{err: err})
+		return
+	}
+	defer release()
+	chatID, err := u.openChat(ctx)
+	if err != nil {
+		u.hand(ctx, read{err: err})
+		return
+	}
+	if !u.hand(ctx, read{chatID: chatID}) {
+		return
+	}
+	if u.converse(ctx, chatID) {
+		u.stop(ctx, chatID)
+	}
+}
+
+// openChat opens a chat. A failure of the network is worth a second try, since
+// opening a chat twice does no harm; so is a passing failure of the site.
+func (u *upstream) openChat(ctx context.Context) (string, error) {
+	id, err := u.h.client.NewChat(ctx, u.h.credential, u.turn.model)
+	if err == nil || !passing(err) {
+		return id, err
+	}
+	select {
+	case <-time.After(reopenDelay + rand.N(reopenDelay)):
+		return u.h.client.NewChat(ctx, u.h.credential, u.turn.model)
+	case <-ctx.Done():
+		return "", err
+	}
+}
+
+// passing reports whether a failure to open a chat may be over in a moment.
+func passing(err error) bool {
+	var e *qwen.Error
+	return errors.As(err, &e) && (e.Kind == qwen.KindNetwork || e.Kind == qwen.KindUnavailable && e.Status > http.StatusInternalServerError)
+}
+
+// converse sends the prompt and hands over the answer. It reports whether the
+// site may still be writing the answer.
+func (u *upstream) converse(ctx context.Context, chatID string) (writing bool) {
+	stream, err := u.h.client.Complete(ctx, u.h.credential, qwen.Completion{
+		ChatID: chatID, Model: u.turn.model, Prompt: u.turn.prompt,
+		Thinking: u.turn.thinking, Budget: u.turn.budget,
+	})
+	if err != nil {
+		u.hand(ctx, read{err: err})
+		return ctx.Err() != nil
+	}
+	defer stream.Close()
+	return u.pump(ctx, stream)
+}
+
+// pump hands over a stream and reads on after the turn has ended, to the end of
+// the stream. While the receiver works on one buffer, the other is filled. It
+// reports whether the turn was aborted before either ended.
+func (u *upstream) pump(ctx context.Context, stream io.Reader) (aborted bool) {
+	var buffers [2][readSize]byte
+	for i := 0; ; i = 1 - i {
+		n, err := stream.Read(buffers[i][:])
+		if n > 0 {
+			u.hand(ctx, read{data: buffers[i][:n]})
+		}
+		if err != nil {
+			u.hand(ctx, read{err: err})
+			return err != io.EOF && u.aborted(ctx)
+		}
+	}
+}
+
+// hand gives the receiver what has come. It reports false if nobody waits.
+func (u *upstream) hand(ctx context.Context, r read) bool {
+	select {
+	case u.reads <- r:
+		return true
+	case <-u.settled:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+// aborted reports whether the receiver has called abort.
+func (u *upstream) aborted(ctx context.Context) bool {
+	select {
+	case <-u.settled:
+		return false
+	default:
+		return ctx.Err() != nil
+	}
+}
+
+// stop ends the answer on the site. Otherwise the chat would stay busy and the
+// answer would be counted. Nobody is left to hear of a failure.
+func (u *upstream) stop(ctx context.Context, chatID string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
+	defer cancel()
+	_ = u.h.client.Stop(ctx, u.h.credential, chatID, u.responseID)
+}
