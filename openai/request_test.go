@@ -38,6 +38,9 @@ func mustRefuse(t *testing.T, body string, l Limits) *Error {
 		t.Fatalf("the error is a %T", err)
 	}
 	checkRequestError(t, e)
+	if strings.Contains(e.Message+e.Param, canary) {
+		t.Errorf("the error repeats the prompt: %+v", e)
+	}
 	return e
 }
 
@@ -52,9 +55,6 @@ func checkRequestError(t *testing.T, e *Error) {
 	}
 	if e.Type != "invalid_request_error" || e.Code == "" || e.Message == "" {
 		t.Errorf("the error is incomplete: %+v", e)
-	}
-	if strings.Contains(e.Message+e.Param, canary) {
-		t.Errorf("the error repeats the prompt: %+v", e)
 	}
 }
 

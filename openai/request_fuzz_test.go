@@ -1,0 +1,120 @@
+package openai
+
+import (
+	"bytes"
+	stdjson "encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json"
+)
+
+// FuzzParseChat checks that every body is either refused with a proper error
+// or understood: written down again, it gives the same request.
+func FuzzParseChat(f *testing.F) {
+	for _, seed := range fuzzSeeds {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		before := bytes.Clone(body)
+		r, err := ParseChat(body, Limits{})
+		if !bytes.Equal(body, before) {
+			t.Error("the body was changed")
+		}
+		if err != nil {
+			checkFuzzedError(t, err)
+			return
+		}
+		checkFuzzedRequest(t, body, r)
+	})
+}
+
+var fuzzSeeds = []string{
+	"", "null", "[]", "{", `{"messages":[]}`, "\uFEFF" + chatWith(""), chatWith("") + chatWith(""),
+	chatWith(`"stream":true,"stream_options":{"include_usage":true},"n":1,"temperature":0.5,"max_tokens":5`),
+	chatWith(`"enable_thinking":true,"chat_template_kwargs":{"enable_thinking":false,"thinking_budget":1},"thinking":{"type":"auto","budget_tokens":2},"reasoning_effort":"low","reasoning":{"effort":"none","enabled":true,"max_tokens":3}`),
+	chatWith(`"tools":[{"type":"function","function":{"name":"f","description":"d","parameters":{}}},{"type":"custom","name":"g"}],"tool_choice":{"type":"function","function":{"name":"f"}},"functions":[{"name":"h"}],"function_call":{"name":"h"}`),
+	chatWith(`"response_format":{"type":"json_schema","json_schema":{"name":"n","strict":true,"schema":{}}},"stop":["a"],"modalities":["text"],"logit_bias":{"1":1}`),
+	chatWith(`"temperature":NaN`), chatWith(`"model":"twice"`), chatWith(`"n":2`), chatWith(`"logprobs":true,"top_logprobs":1`), chatWith(`"seed":1e400`),
+	messagesOf(`{"role":"system","content":[{"type":"text","text":"s","cache_control":{}}]}`, `{"role":"user","content":["a",{"type":"input_text","text":"\ud83d\ude00\ud83d"}],"name":"N"}`,
+		`{"role":"assistant","content":null,"reasoning_content":"r","reasoning":"q","tool_calls":[{"id":"c","type":"function","function":{"name":"f","arguments":{"a":1}}}],"function_call":{"name":"g","arguments":"{}"}}`,
+		`{"role":"tool","tool_call_id":"c","content":"42"}`, `{"role":"function","name":"g","content":null}`, `{"role":"developer","content":"d"}`),
+	messagesOf(`{"role":"assistant","content":[{"type":"thinking","thinking":"t"},{"type":"refusal","refusal":"no"}]}`, `{"content":[{"type":"thinking"}],"role":"user"}`),
+	messagesOf(`{"role":"user","content":[{"type":"image_url","image_url":{"url":"x"}}]}`), messagesOf(`{"role":"user","content":"a` + "\xff" + `"}`),
+	strings.Repeat(`{"a":[`, 40), `{"":{"":1,"":2}}`, `{"a\u0000":1,"messages":[{"role":"user","content":"\u0000"}]}`,
+}
+
+func checkFuzzedError(t *testing.T, err error) {
+	t.Helper()
+	e, ok := errors.AsType[*Error](err)
+	if !ok {
+		t.Fatalf("the error is a %T", err)
+	}
+	checkRequestError(t, e)
+	if !utf8.ValidString(e.Message) || !utf8.ValidString(e.Param) {
+		t.Errorf("the error is not UTF-8: %q", e)
+	}
+	if line := e.AppendJSON(nil); !stdjson.Valid(line) || bytes.ContainsAny(line, "\r\n") {
+		t.Errorf("the error is not one line of JSON: %s", line)
+	}
+}
+
+func checkFuzzedRequest(t *testing.T, body []byte, r *ChatRequest) {
+	t.Helper()
+	if !stdjson.Valid(bytes.TrimPrefix(body, []byte("\uFEFF"))) {
+		t.Error("this is not JSON")
+	}
+	if len(r.Messages) == 0 || !slices.IsSorted(r.Ignored) || len(slices.Compact(slices.Clone(r.Ignored))) != len(r.Ignored) {
+		t.Errorf("an impossible request: %+v", r)
+	}
+	for _, m := range r.Messages {
+		if !utf8.ValidString(m.Text()+m.Name+m.Reasoning) || len(m.Parts) > 1 {
+			t.Errorf("an impossible message: %+v", m)
+		}
+	}
+	again, err := ParseChat(mustWrite(t, r), Limits{})
+	if err != nil {
+		t.Fatalf("%v for %s", err, mustWrite(t, r))
+	}
+	again.Ignored = r.Ignored // what has no effect is not written down
+	if !equalRequests(r, again) {
+		t.Errorf("\n    %+v\nthen %+v", r, again)
+	}
+}
+
+// mustWrite writes a request as the body that asks for it.
+func mustWrite(t *testing.T, r *ChatRequest) []byte {
+	t.Helper()
+	body := map[string]any{"model": r.Model, "stream": r.Stream, "stream_options": map[string]any{"include_usage": r.IncludeUsage}}
+	if r.Thinking.Set {
+		kind := map[bool]string{true: "enabled", false: "disabled"}[r.Thinking.Enabled]
+		if r.Thinking.Auto {
+			kind = "adaptive"
+		}
+		body["thinking"] = map[string]any{"type": kind, "budget_tokens": r.Thinking.Budget}
+	}
+	var messages []any
+	for i := range r.Messages {
+		messages = append(messages, writeMessage(&r.Messages[i]))
+	}
+	body["messages"] = messages
+	text, err := json.Marshal(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+func writeMessage(m *Message) map[string]any {
+	var calls []any
+	for _, c := range m.ToolCalls {
+		calls = append(calls, map[string]any{"id": c.ID, "type": "function", "function": map[string]any{"name": c.Name, "arguments": c.Arguments}})
+	}
+	return map[string]any{
+		"role": m.Role, "name": m.Name, "content": m.Text(), "tool_calls": calls,
+		"tool_call_id": m.ToolCallID, "reasoning_content": m.Reasoning,
+	}
+}
