@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -54,7 +55,6 @@ type gateway struct {
 	t    testing.TB
 	url  string
 	site *emulator.Server
-	log  string // path of Caddy's log
 }
 
 // setup is what differs between the gateways of tests.
@@ -75,7 +75,8 @@ func mustGateway(t testing.TB, s setup) *gateway {
 		t.Fatal(err)
 	}
 	t.Cleanup(site.Close)
-	g := &gateway{t: t, site: site, log: filepath.Join(t.TempDir(), "caddy.log")}
+	g := &gateway{t: t, site: site}
+	testLog.Reset()
 	t.Cleanup(func() {
 		if err := caddy.Stop(); err != nil {
 			t.Errorf("stop Caddy: %v", err)
@@ -109,8 +110,9 @@ func (g *gateway) adapt(s setup) []byte {
 		admin off
 		persist_config off
 		auto_https off
+		storage_clean_interval off
 		log default {
-			output file %s
+			output test
 			level DEBUG
 		}
 		%s
@@ -121,7 +123,7 @@ func (g *gateway) adapt(s setup) []byte {
 		%s
 		%s
 		respond "next handler"
-	}`, g.log, s.global, s.site, directive)
+	}`, s.global, s.site, directive)
 	return mustAdapt(g.t, text)
 }
 
@@ -242,15 +244,56 @@ func (g *gateway) await(what string, condition func() bool) {
 	}
 }
 
-// logged returns what Caddy has logged.
-func (g *gateway) logged() string {
-	g.t.Helper()
-	text, err := os.ReadFile(g.log)
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	return string(text)
+// logged returns what Caddy has logged since the gateway was started.
+func (g *gateway) logged() string { return testLog.String() }
+
+// testLog is where Caddy logs in tests.
+var testLog logBuffer
+
+// logBuffer is a log in memory, and Caddy's module for it: `output test`.
+type logBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
 }
+
+func init() { caddy.RegisterModule(logWriter{}) }
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+func (b *logBuffer) Reset() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.text.Reset()
+}
+
+type logWriter struct{}
+
+func (logWriter) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "caddy.logging.writers.test", New: func() caddy.Module { return new(logWriter) }}
+}
+
+func (*logWriter) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next()
+	return nil
+}
+
+func (logWriter) String() string                      { return "test" }
+func (logWriter) WriterKey() string                   { return "test" }
+func (logWriter) OpenWriter() (io.WriteCloser, error) { return logCloser{&testLog}, nil }
+
+type logCloser struct{ *logBuffer }
+
+func (logCloser) Close() error { return nil }
 
 // events returns the data of a stream's events, and checks the form of all its
 // lines: nothing but `data: ` lines and comments, each a block of its own.

@@ -190,3 +190,13 @@ func (h *Handler) Cleanup() error {
 	h.provisioned = false
 	return h.stateKey.release()
 }
+
+// homeState tells the start page what is set up.
+func (h *Handler) homeState() homeState {
+	return homeState{
+		HasCredential: !h.credential.Empty(),
+		Auth:          h.Auth,
+		GeneratedKey:  h.callers.generated != nil,
+		PublicModels:  h.publicModels(),
+	}
+}
