@@ -75,9 +75,9 @@ func resolve(models []qwen.Model, owner map[string]string, name string) (resolut
 	}
 	base, thinking := cutSuffix(name)
 	if thinking != thinkingDefault {
-		if res, ok, known := resolveWhole(models, owner, base); known {
+		if res, ok, _ := resolveWhole(models, owner, base); ok {
 			res.Thinking = thinking
-			return res, ok
+			return res, true
 		}
 	}
 	if len(models) > 0 || base == "" {
@@ -242,7 +242,8 @@ func classOf(m qwen.Model, kind modelKind, words idWords) int {
 	case kindVision:
 		return firstTrue(words.have("vl"), m.Vision && !special, m.Vision)
 	case kindReasoning:
-		return firstTrue(words.have("qwq"), words.have("thinking"), m.Thinking && !special, m.Thinking)
+		thinks := m.Thinking || m.AlwaysThinks
+		return firstTrue(words.have("qwq"), words.have("thinking"), thinks && !special, thinks)
 	case kindFast:
 		quick := words.have("turbo", "flash", "lite", "mini", "fast")
 		return firstTrue(quick && !special, quick)
