@@ -17,7 +17,6 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 	"github.com/openai/openai-go/v3"
 	"github.com/openai/openai-go/v3/option"
@@ -140,17 +139,11 @@ func mustAdapt(t testing.TB, text string) []byte {
 // mustAddress returns the address at which the running Caddy listens.
 func mustAddress(t testing.TB) string {
 	t.Helper()
-	app, err := caddy.ActiveContext().App("http")
+	address, err := listenAddress()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, server := range app.(*caddyhttp.App).Servers {
-		for _, listener := range server.Listeners() {
-			return "http://" + listener.Addr().String()
-		}
-	}
-	t.Fatal("Caddy does not listen")
-	return ""
+	return "http://" + address
 }
 
 // client returns the official SDK, without retries.
