@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddytls"
 	"github.com/spf13/cobra"
 
 	"github.com/caddy-qwen/caddy-qwen/internal/emulator"
@@ -102,7 +103,10 @@ func demoConfig(siteURL, key string) ([]byte, error) {
 	return json.Marshal(&caddy.Config{
 		Admin:   &caddy.AdminConfig{Disabled: true, Config: &caddy.ConfigSettings{Persist: &persist}},
 		Logging: &caddy.Logging{Logs: map[string]*caddy.CustomLog{"default": {BaseLog: caddy.BaseLog{Level: "ERROR"}}}},
-		AppsRaw: caddy.ModuleMap{"http": caddyconfig.JSON(http, nil)},
+		AppsRaw: caddy.ModuleMap{
+			"http": caddyconfig.JSON(http, nil),
+			"tls":  caddyconfig.JSON(caddytls.TLS{DisableStorageCheck: true, DisableStorageClean: true}, nil),
+		},
 	})
 }
 
