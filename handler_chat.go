@@ -2,6 +2,7 @@ package caddyqwen
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"mime"
 	"net/http"
@@ -51,17 +52,17 @@ func (h *Handler) prepareChat(w http.ResponseWriter, r *http.Request, shared *st
 	if h.credential.Empty() {
 		return nil, nil, false, errNoCredential
 	}
-	model, ignored, err := h.chooseModel(r, req)
+	model, err := h.chooseModel(r, req.Model, shared)
 	if err != nil {
 		return nil, nil, false, err
 	}
 	t := &turn{model: model.Model.ID, prompt: writePrompt(req.Messages)}
 	if int64(len(t.prompt)) > h.MaxPrompt {
-		return nil, nil, false, &qwen.Error{Kind: qwen.KindTooLong}
+		return nil, nil, false, errPromptTooLong(len(t.prompt), h.MaxPrompt)
 	}
 	var unable []string
 	t.thinking, t.budget, unable = chooseThinking(req.Thinking, model)
-	if ignored = append(ignored, unable...); len(ignored) > 0 {
+	if ignored := append(req.Ignored, unable...); len(ignored) > 0 {
 		w.Header().Set("X-Qwen-Ignored-Params", strings.Join(ignored, ", "))
 	}
 	id := "chatcmpl-" + strings.ReplaceAll(uuid.NewString(), "-", "")
@@ -130,36 +131,49 @@ func errUnsupportedMedia(message string) error {
 	return &openai.Error{Status: http.StatusUnsupportedMediaType, Code: "unsupported_media_type", Message: message}
 }
 
+// errPromptTooLong uses the words by which clients know that they have to cut
+// the conversation short.
+func errPromptTooLong(size int, limit int64) error {
+	return &openai.Error{Status: http.StatusBadRequest, Code: "context_length_exceeded", Param: "messages",
+		Message: fmt.Sprintf("context_length_exceeded: the prompt, system text and history included, has %d bytes; the maximum context length here is %d bytes. Shorten the messages or start a new conversation; the owner can raise max_prompt.", size, limit)}
+}
+
 // chooseModel finds the model that a request names. The site adds models often,
 // so that an unknown name is looked for once more in a new list.
-func (h *Handler) chooseModel(r *http.Request, req *openai.ChatRequest) (resolution, []string, error) {
-	name := req.Model
+func (h *Handler) chooseModel(r *http.Request, name string, shared *state) (resolution, error) {
 	if name == "" {
 		name = h.DefaultModel
 	}
 	if name == "" {
-		return resolution{}, nil, &openai.Error{Status: http.StatusBadRequest, Code: "missing_required_parameter", Param: "model",
+		return resolution{}, &openai.Error{Status: http.StatusBadRequest, Code: "missing_required_parameter", Param: "model",
 			Message: "The field model is missing. Name one of the models that GET /v1/models lists; the owner can set default_model."}
 	}
-	models, err := h.models(r.Context())
-	if r.Context().Err() != nil {
-		return resolution{}, nil, errClientGone
-	}
-	// Without a list the site itself decides whether it has the model.
+	// Without a list every name resolves, and the site decides.
+	models, err := shared.catalog.models(r.Context(), h.fetchModels)
 	found, ok := resolve(models, h.ModelAliases, name)
 	if !ok && err == nil {
-		if models, err = h.refreshedModels(r.Context()); err == nil {
+		if models, err = shared.catalog.refreshed(r.Context(), h.fetchModels); err == nil {
 			found, ok = resolve(models, h.ModelAliases, name)
 		}
 	}
+	if r.Context().Err() != nil {
+		return resolution{}, errClientGone
+	}
 	if !ok {
-		return resolution{}, nil, modelNotFound(name, h.ModelAliases)
+		return resolution{}, modelNotFound(name, h.ModelAliases)
 	}
 	if found.Substitute {
+		h.logSubstitute(found, shared)
+	}
+	return found, nil
+}
+
+// logSubstitute logs, once, that another model takes the place of one.
+func (h *Handler) logSubstitute(found resolution, shared *state) {
+	if _, logged := shared.substitutes.LoadOrStore([2]string{found.Wanted, found.Model.ID}, true); !logged {
 		h.logger.Info("the model of an alias is gone; another one takes its place",
 			zap.String("alias_target", found.Wanted), zap.String("model", found.Model.ID))
 	}
-	return found, req.Ignored, nil
 }
 
 // chooseThinking combines what the name of the model, the request and the model

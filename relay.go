@@ -63,6 +63,7 @@ func (h *Handler) relay(w http.ResponseWriter, r *http.Request, t *turn, out ans
 	}
 	x.timer = time.NewTimer(x.untilNext(now))
 	defer x.timer.Stop()
+	defer up.abort("") // has an effect only if the next line panics
 	return x.run()
 }
 

@@ -68,13 +68,18 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	switch {
 	case !known:
 		h.writeError(w, r, errUnknownURL)
-	case !strings.Contains(allow, r.Method):
+	case !rt.takes(r.Method):
 		w.Header().Set("Allow", allow)
 		h.writeError(w, r, errMethod(allow))
 	default:
 		rt.serve(h, w, r, who)
 	}
 	return nil
+}
+
+// takes reports whether a request of the method is for this route.
+func (rt route) takes(method string) bool {
+	return method == rt.method || method == http.MethodHead && rt.method == http.MethodGet
 }
 
 // allowed returns the value of the header Allow.

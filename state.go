@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 
 	"github.com/caddyserver/caddy/v2"
 	"golang.org/x/sync/semaphore"
@@ -24,6 +25,8 @@ type state struct {
 	// bodies bounds the bytes of large request bodies that are in memory at the
 	// same time.
 	bodies *semaphore.Weighted
+	// substitutes are the models that were logged as taking the place of others.
+	substitutes sync.Map
 }
 
 // Limits on the memory for request bodies.
