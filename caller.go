@@ -24,7 +24,9 @@ const (
 const maxKeyHeader = 512
 
 // keyHeaders are the headers, besides Authorization, that clients present a key
-// in. Clients of Anthropic send the first, clients of Azure the second.
+// in. Clients of Anthropic send the first, clients of Azure the second. Caddy's
+// access log shows both: it is made from a copy of the request that no handler
+// can reach, and only a filter in the log's configuration leaves them out.
 var keyHeaders = [...]string{"X-Api-Key", "Api-Key"}
 
 // caller is who sent a request.
@@ -86,31 +88,21 @@ func newKeyCallers(keys []*APIKey, repl *caddy.Replacer) (*callers, []string, er
 // identify returns who sent r. If the request does not prove it, the error is an
 // [*openai.Error] with status 401. Any other error is a fault of the server, such
 // as a generated key that cannot be read, and belongs into the log only.
-//
-// The headers that present keys, except Authorization, are removed from r: the
-// access log, which is written later, would show them.
 func (c *callers) identify(r *http.Request) (caller, error) {
-	sent, ok := presentedKeys(r.Header)
-	hideKeys(r.Header)
-	switch {
-	case c.auth == authOff:
+	switch c.auth {
+	case authOff:
 		return caller{tenant: "everybody", name: "everybody"}, nil
-	case c.auth == authCaddy:
+	case authCaddy:
 		return caddyUser(r)
+	}
+	sent, ok := presentedKeys(r.Header)
+	switch {
 	case !ok:
 		return caller{}, c.unauthorized("invalid_api_key")
 	case sent == presented{}:
 		return caller{}, c.unauthorized("missing_api_key")
 	}
 	return c.owner(sent)
-}
-
-// hideKeys removes the headers that present keys and that Caddy's access log
-// does not redact. Requests that need no key may carry one, too.
-func hideKeys(h http.Header) {
-	for _, name := range keyHeaders {
-		h.Del(name)
-	}
 }
 
 // owner returns whose keys were sent. One valid key is enough, but keys of

@@ -120,8 +120,7 @@ func TestIdentify(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			r := keyRequest(tt.header...)
-			got, err := mustCallers(t).identify(r)
+			got, err := mustCallers(t).identify(keyRequest(tt.header...))
 			if err != nil {
 				e := checkUnauthorized(t, err, tt.want)
 				if got != (caller{}) {
@@ -132,11 +131,6 @@ func TestIdentify(t *testing.T) {
 				}
 			} else if got.name != tt.want {
 				t.Errorf("caller %+v, want %s", got, tt.want)
-			}
-			for _, name := range keyHeaders {
-				if r.Header.Values(name) != nil {
-					t.Errorf("%s is left for the access log", name)
-				}
 			}
 		})
 	}
@@ -277,9 +271,6 @@ func TestIdentifyCaddyUser(t *testing.T) {
 			r := keyRequest("Authorization", "Basic eDp5", "X-Api-Key", aliceKey)
 			r = r.WithContext(context.WithValue(r.Context(), caddy.ReplacerCtxKey, repl))
 			got, err := c.identify(r)
-			if r.Header.Values("X-Api-Key") != nil {
-				t.Error("X-Api-Key is left for the access log")
-			}
 			if tt.want == "" {
 				checkUnauthorized(t, err, "missing_api_key")
 				return
@@ -311,8 +302,7 @@ func TestIdentifyOff(t *testing.T) {
 	}
 	var first caller
 	for _, header := range [][]string{nil, {"X-Api-Key", aliceKey}, {"Authorization", "Bearer \x01"}} {
-		r := keyRequest(header...)
-		got, err := c.identify(r)
+		got, err := c.identify(keyRequest(header...))
 		if err != nil || got.tenant == "" || got.name == "" {
 			t.Errorf("%q: caller %+v, error %v", header, got, err)
 		}
@@ -321,9 +311,6 @@ func TestIdentifyOff(t *testing.T) {
 		}
 		if got != first {
 			t.Errorf("caller %+v, want the same as before: %+v", got, first)
-		}
-		if r.Header.Values("X-Api-Key") != nil {
-			t.Error("X-Api-Key is left for the access log")
 		}
 	}
 }

@@ -88,8 +88,8 @@ func TestExampleComments(t *testing.T) {
 	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
 	mustUseStorage(t, t.TempDir())
 	blocks := commentedBlocks(mustReadExample(t))
-	if len(blocks) != 2 {
-		t.Fatalf("%d commented blocks, want 2", len(blocks))
+	if len(blocks) != 3 {
+		t.Fatalf("%d commented blocks, want 3", len(blocks))
 	}
 	for _, block := range blocks {
 		text := "http://127.0.0.1:8080 {\n" + block + "}\n"
