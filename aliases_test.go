@@ -297,6 +297,7 @@ func FuzzResolve(f *testing.F) {
 	f.Add("qwen99999999999999999999.1 qwen3..1 \xff\xfe", "\x00", "é", "É-fast")
 	f.Add("", "a", "b", "c-thinking")
 	f.Fuzz(func(t *testing.T, ids, alias, target, name string) {
+		ids = ids[:min(len(ids), 200)]
 		models := modelsNamed(strings.Fields(ids)...)
 		owner := map[string]string{alias: target}
 		first, ok := resolve(models, owner, name)

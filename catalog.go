@@ -24,6 +24,10 @@ const (
 	// catalogUsable is how long a list serves while the site gives no new one.
 	catalogUsable = 24 * time.Hour
 
+	// catalogMax is how many models are kept. The site has had less than a
+	// hundred; the time to make an answer grows with the square.
+	catalogMax = 500
+
 	// catalogTimeout bounds one fetch.
 	catalogTimeout = 15 * time.Second
 
@@ -166,6 +170,7 @@ func (c *catalog) record(list []qwen.Model, err error) ([]qwen.Model, error) {
 		c.next = now.Add(c.pause)
 		return nil, err
 	}
+	list = list[:min(len(list), catalogMax)]
 	c.list = slices.Clip(slices.Clone(list)) // appending to it makes a copy
 	c.got, c.pause = now, 0
 	return c.list, nil

@@ -401,3 +401,10 @@ func TestCatalogListIsItsOwn(t *testing.T) {
 		}
 	})
 }
+
+func TestCatalogBoundsTheList(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &listSource{ids: slices.Repeat([]string{"a"}, catalogMax+1)}
+		mustList(t, newCatalog(), s, s.ids[:catalogMax]...)
+	})
+}

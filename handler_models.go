@@ -71,7 +71,7 @@ func (h *Handler) serveModels(w http.ResponseWriter, r *http.Request) {
 func (h *Handler) serveModel(w http.ResponseWriter, r *http.Request, id string) {
 	models, err := h.models(r.Context())
 	if err != nil {
-		h.serveAlias(w, r, id, err)
+		h.serveWithoutList(w, r, id, err)
 		return
 	}
 	found, ok := resolve(models, h.ModelAliases, id)
@@ -88,16 +88,16 @@ func (h *Handler) serveModel(w http.ResponseWriter, r *http.Request, id string) 
 	writeModels(w, describeModel(id, found))
 }
 
-// serveAlias answers with an alias although the site's list is not available.
-// About other names nothing is known then but why.
-func (h *Handler) serveAlias(w http.ResponseWriter, r *http.Request, id string, reason error) {
-	for _, entry := range listedModels(nil, h.ModelAliases) {
-		if entry.ID == id {
-			writeModels(w, entry)
-			return
-		}
+// serveWithoutList answers with an alias although the site's list is not
+// available. Of other names nothing is known then, and the answer says why.
+func (h *Handler) serveWithoutList(w http.ResponseWriter, r *http.Request, id string, reason error) {
+	aliases := listedModels(nil, h.ModelAliases)
+	i := slices.IndexFunc(aliases, func(entry modelEntry) bool { return entry.ID == id })
+	if i < 0 || r.Context().Err() != nil {
+		h.writeError(w, r, reason)
+		return
 	}
-	h.writeError(w, r, reason)
+	writeModels(w, aliases[i])
 }
 
 // writeModels answers with a modelEntry or a modelList.
