@@ -280,17 +280,29 @@ func (h *Handler) logProblem(r *http.Request, p *problem, err error) {
 		zap.String("code", p.Code),
 		zap.String("class", string(p.class)),
 	}
-	var site *qwen.Error
-	switch {
-	case errors.As(err, &site):
-		fields = append(fields, zap.String("operation", site.Op), zap.Int("site_status", site.Status), zap.String("site_code", site.Code))
-		if site.Err != nil {
-			fields = append(fields, zap.NamedError("cause", site.Err))
-		}
-	case p.Code == "internal_error":
+	fields = append(fields, siteFields(err)...)
+	if p.Code == "internal_error" {
 		fields = append(fields, zap.Error(err))
 	}
 	h.logger.Warn("request failed", fields...)
+}
+
+// siteFields describes a failure of a call to the site for the log.
+func siteFields(err error) []zap.Field {
+	var e *qwen.Error
+	if !errors.As(err, &e) {
+		return nil
+	}
+	fields := []zap.Field{
+		zap.String("operation", e.Op),
+		zap.Stringer("failure", e.Kind),
+		zap.Int("site_status", e.Status),
+		zap.String("site_code", e.Code),
+	}
+	if e.Err != nil {
+		fields = append(fields, zap.NamedError("cause", e.Err))
+	}
+	return fields
 }
 
 func writeJSON(w http.ResponseWriter, status int, body []byte) {

@@ -231,5 +231,9 @@ func (h *Handler) refreshedModels(ctx context.Context) ([]qwen.Model, error) {
 }
 
 func (h *Handler) fetchModels(ctx context.Context) ([]qwen.Model, error) {
-	return h.client.Models(ctx, h.credential)
+	models, err := h.client.Models(ctx, h.credential)
+	if err != nil && ctx.Err() == nil {
+		h.logger.Warn("the list of models cannot be fetched", siteFields(err)...)
+	}
+	return models, err
 }
