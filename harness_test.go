@@ -2,6 +2,7 @@ package caddyqwen
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -63,6 +64,7 @@ type setup struct {
 	global  string // lines of the global options
 	bare    bool   // no account and no key in the qwen block
 	prefix  string // the handler is below this prefix
+	baseURL string // of another site than the emulated one
 	options emulator.Options
 }
 
@@ -97,7 +99,7 @@ func (g *gateway) load(s setup) {
 // adapt returns the configuration of a gateway as JSON.
 func (g *gateway) adapt(s setup) []byte {
 	g.t.Helper()
-	block := "base_url " + g.site.URL() + "\n" + s.qwen
+	block := "base_url " + cmp.Or(s.baseURL, g.site.URL()) + "\n" + s.qwen
 	if !s.bare {
 		block += fmt.Sprintf("\naccount {\ntoken %s\ncookies \"ssxmod=%s; token=%s\"\n}\napi_key %s\n", testToken, testCookie, testToken, testKey)
 	}
@@ -321,4 +323,65 @@ func compact(t testing.TB, text string) string {
 		t.Fatalf("%v in %s", err, text)
 	}
 	return buf.String()
+}
+
+// slotsFree waits until no request holds a place any more, of any account.
+func (g *gateway) slotsFree() {
+	g.t.Helper()
+	eventually(g.t, "all places are free", func() bool {
+		free := true
+		states.Range(func(key, value any) bool {
+			slots, places := value.(*state).slots, int64(key.(stateKey).perAccount)
+			slots.mu.Lock()
+			defer slots.mu.Unlock()
+			taken := slots.account.TryAcquire(places)
+			if taken {
+				slots.account.Release(places)
+			}
+			free = free && taken && slots.total == 0 && slots.waiting == 0 && len(slots.byTenant) == 0
+			return true
+		})
+		return free
+	})
+}
+
+// queued waits until so many requests wait for the account.
+func (g *gateway) queued(n int) {
+	g.t.Helper()
+	eventually(g.t, fmt.Sprintf("%d requests wait", n), func() bool {
+		waiting := 0
+		states.Range(func(_, value any) bool {
+			slots := value.(*state).slots
+			slots.mu.Lock()
+			defer slots.mu.Unlock()
+			waiting += slots.waiting
+			return true
+		})
+		return waiting == n
+	})
+}
+
+// eventually waits until a condition holds of which nothing sends word.
+func eventually(t testing.TB, what string, condition func() bool) {
+	t.Helper()
+	ticker := time.NewTicker(time.Millisecond)
+	defer ticker.Stop()
+	timeout := time.After(10 * time.Second)
+	for !condition() {
+		select {
+		case <-ticker.C:
+		case <-timeout:
+			t.Fatalf("not in time: %s", what)
+		}
+	}
+}
+
+// requested returns how many requests an endpoint of the site has got.
+func (g *gateway) requested(endpoint string) (n int) {
+	for _, r := range g.site.Requests() {
+		if r.Endpoint == endpoint {
+			n++
+		}
+	}
+	return n
 }
