@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -150,8 +151,8 @@ func TestAnswerVerbatim(t *testing.T) {
 		for way, cut := range ways {
 			t.Run("CN-08 ST-11 "+name+", "+way, func(t *testing.T) {
 				steps := []emulator.Step{emulator.Created()}
-				for _, r := range text {
-					steps = append(steps, emulator.Answer(string(r)))
+				for piece := range slices.Chunk([]rune(text), 7) {
+					steps = append(steps, emulator.Answer(string(piece)))
 				}
 				script := emulator.Stream(cut(append(steps, emulator.Finish())...))
 				if way == "at once" {
@@ -209,8 +210,12 @@ func TestAnswerEscapes(t *testing.T) {
 func TestAnswerLarge(t *testing.T) {
 	g := mustGateway(t, setup{})
 	long := strings.Repeat("Grüße, 世界 🌍! \"quoted\"\n", 6000)
+	var pieces []string
+	for piece := range slices.Chunk([]rune(long), 500) {
+		pieces = append(pieces, string(piece))
+	}
 	t.Run("CN-09 a long answer in pieces", func(t *testing.T) {
-		g.mustAnswer(t, emulator.Text(strings.SplitAfter(long, "\n")...), long)
+		g.mustAnswer(t, emulator.Text(pieces...), long)
 	})
 	t.Run("CN-09 ST-04 a long answer in one frame", func(t *testing.T) {
 		g.mustAnswer(t, emulator.Text(long), long)

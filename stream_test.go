@@ -209,7 +209,7 @@ func mustChunk(t testing.TB, data string) (c chunk) {
 type streamed struct {
 	text, reasoning, finish, model string
 	usage                          *usageFields
-	chunks                         int
+	texts                          []string // of the chunks
 }
 
 // readStream checks the form of a whole stream and puts it together.
@@ -234,7 +234,7 @@ func readStream(t testing.TB, stream string) (s streamed) {
 	if s.finish == "" {
 		t.Error("ST-10: no finish_reason")
 	}
-	s.model, s.chunks = first.Model, len(data)
+	s.model, s.text = first.Model, strings.Join(s.texts, "")
 	return s
 }
 
@@ -259,6 +259,7 @@ func (s *streamed) add(t testing.TB, i int, c chunk) {
 		t.Errorf("ST-12: chunk %d has choices and usage", i)
 	case (delta.Role != nil) != (i == 0) || i == 0 && (*delta.Role != "assistant" || *delta.Content != ""):
 		t.Errorf("ST-09: chunk %d has role %v", i, delta.Role)
+	case i == 0:
 	case part.FinishReason != nil:
 		s.finish = *part.FinishReason
 		if delta.Content != nil || delta.Reasoning != nil || s.finish == "" {
@@ -267,9 +268,9 @@ func (s *streamed) add(t testing.TB, i int, c chunk) {
 	case delta.Content != nil && delta.Reasoning != nil || delta.Content == nil && delta.Reasoning == nil:
 		t.Errorf("RE-04: chunk %d has text and reasoning, or neither", i)
 	case delta.Content != nil:
-		s.text += *delta.Content
+		s.texts = append(s.texts, *delta.Content)
 	default:
-		if s.text != "" {
+		if len(s.texts) > 0 {
 			t.Errorf("RE-03: reasoning in chunk %d comes after text", i)
 		}
 		s.reasoning += *delta.Reasoning
