@@ -327,11 +327,15 @@ func TestAnswerSDK(t *testing.T) {
 				emulator.Answer(text), emulator.Usage(11, 22, 5), emulator.Finish()))
 			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 			defer cancel()
+			var resp *http.Response
 			c, err := client.Chat.Completions.New(ctx, openai.ChatCompletionNewParams{
 				Model: "qwen3.7-plus", Messages: []openai.ChatCompletionMessageParamUnion{openai.UserMessage("Hi")},
-			})
+			}, option.WithResponseInto(&resp))
 			if err != nil {
 				t.Fatal(err)
+			}
+			if encoding := resp.Header.Get("Content-Encoding"); (encoding == "gzip" || resp.Uncompressed) != w.gzip || resp.ProtoMajor == 2 != w.http2 {
+				t.Errorf("%s with Content-Encoding %q", resp.Proto, encoding)
 			}
 			if m := c.Choices[0].Message; m.Content != text || m.JSON.ExtraFields["reasoning_content"].Raw() != `"Hm."` {
 				t.Errorf("message %s", m.RawJSON())

@@ -203,6 +203,12 @@ func TestModelsRouteChat(t *testing.T) {
 			}
 		})
 	}
+	t.Run("MO-10 a substitution is logged once", func(t *testing.T) {
+		const line = `"alias_target":"qwq-32b","model":"qwen3.8-max"`
+		if n := strings.Count(g.logged(), line); n != 1 {
+			t.Errorf("%d lines with %s", n, line)
+		}
+	})
 	for _, model := range []string{"gpt-9", "gone", "gone-thinking", "qwen3.6-plus-slow"} {
 		for _, fields := range []string{"", `"stream":true`} {
 			t.Run("MO-09 ER-03 unknown: "+model+", "+fields, func(t *testing.T) {

@@ -108,6 +108,9 @@ func (s *liveStream) checkHeader(http2 bool) {
 	if cache := h.Get("Cache-Control"); cache != "no-cache" {
 		s.t.Errorf("Cache-Control is %q", cache)
 	}
+	if buffering := h.Get("X-Accel-Buffering"); buffering != "no" {
+		s.t.Errorf("X-Accel-Buffering is %q", buffering)
+	}
 	if length, ok := h["Content-Length"]; ok || s.resp.ContentLength >= 0 {
 		s.t.Errorf("Content-Length is %q", length)
 	}
@@ -605,12 +608,14 @@ func TestStreamEnds(t *testing.T) {
 
 // TestStreamSDK reads streams with the official SDK and its accumulator.
 func TestStreamSDK(t *testing.T) {
-	g := mustGateway(t, setup{global: bothProtocols})
-	for _, w := range wires[:2] {
+	g := mustGateway(t, setup{global: bothProtocols, site: "encode gzip"})
+	for _, w := range wires {
 		t.Run("ST-08 ST-12 "+w.name, func(t *testing.T) {
+			transport := w.transport(t)
+			transport.DisableCompression = !w.gzip
 			g.site.Reply(emulator.Stream(emulator.Created(), emulator.Think("Hm."), emulator.ThinkDone(),
 				emulator.Answer("Grüße, "), emulator.Answer("世界 🌍!"), emulator.Usage(11, 22, 5), emulator.Finish()))
-			acc, reasoning := mustAccumulate(t, g.client(option.WithHTTPClient(&http.Client{Transport: w.transport(t)})))
+			acc, reasoning := mustAccumulate(t, g.client(option.WithHTTPClient(&http.Client{Transport: transport})))
 			choice := acc.Choices[0]
 			if choice.Message.Content != "Grüße, 世界 🌍!" || choice.Message.Role != "assistant" || choice.FinishReason != "stop" || reasoning != "Hm." {
 				t.Errorf("%q, %q by %q, finish_reason %q", reasoning, choice.Message.Content, choice.Message.Role, choice.FinishReason)
