@@ -266,7 +266,15 @@ func TestAnswerOnly(t *testing.T) {
 		{"notes and keep-alives", []emulator.Step{
 			emulator.Created(), emulator.Note("skip_think"), emulator.KeepAlive(), emulator.Answer("a"), emulator.KeepAlivePhase(), emulator.Comment(), emulator.Answer("b"), emulator.Finish(),
 		}, "ab"},
-		{"DONE", []emulator.Step{emulator.Created(), emulator.Answer("x"), emulator.Finish(), emulator.Done()}, "x"},
+		{"text in the terminal frame", []emulator.Step{
+			emulator.Created(), emulator.Answer("a"),
+			emulator.Frame(`{"choices":[{"delta":{"role":"assistant","content":"b","phase":"answer","status":"finished"}}],"response_id":"$response_id"}`),
+		}, "ab"},
+		{"lines of other forms", []emulator.Step{
+			emulator.Raw([]byte("\ufeffevent: message\nid: 7\nretry: 1\ndata:{\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n")),
+			emulator.Raw([]byte("data:   {\"choices\":[{\"delta\":{\"content\":\"b\"}}]}  \r")),
+			emulator.Raw([]byte("\r:comment\rdata: {\"choices\":[{\"delta\":{\"content\":\"c\",\"status\":\"finished\"}}]}")),
+		}, "abc"},
 	}
 	for _, tt := range tests {
 		t.Run("TO-01 "+tt.name, func(t *testing.T) {

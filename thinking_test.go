@@ -174,6 +174,7 @@ func TestThinkingModels(t *testing.T) {
 // TestThinkingText checks how reasoning arrives.
 func TestThinkingText(t *testing.T) {
 	g := mustGateway(t, setup{})
+	long := strings.Repeat("世界 🌍! \"", 8000)
 	one, two := []string{"First"}, []string{"First", "Second"}
 	tests := []struct {
 		name      string
@@ -194,6 +195,11 @@ func TestThinkingText(t *testing.T) {
 		{"RE-01 of another candidate", []emulator.Step{
 			emulator.Think("Mine."), emulator.Candidate(1, emulator.Think("Not mine.")), emulator.ThinkDone(),
 		}, "Mine."},
+		{"RE-01 ST-04 long", []emulator.Step{emulator.Think(long), emulator.Think(long), emulator.ThinkDone()}, long + long},
+		{"RE-01 ST-11 a surrogate pair in two frames", []emulator.Step{
+			emulator.Frame(`{"choices":[{"delta":{"content":"a\ud83c","phase":"think","status":"typing"}}]}`),
+			emulator.Frame(`{"choices":[{"delta":{"content":"\udf0db","phase":"think","status":"typing"}}]}`), emulator.ThinkDone(),
+		}, "a🌍b"},
 		{"RE-02 none", nil, ""},
 		{"RE-02 empty", []emulator.Step{emulator.Think(""), emulator.ThinkDone(), emulator.Summary(nil, nil), emulator.SummaryDone()}, ""},
 	}
