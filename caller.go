@@ -98,9 +98,9 @@ func (c *callers) identify(r *http.Request) (caller, error) {
 	sent, ok := presentedKeys(r.Header)
 	switch {
 	case !ok:
-		return caller{}, c.unauthorized("invalid_api_key")
+		return caller{}, c.unauthorized(wrongKey)
 	case sent == presented{}:
-		return caller{}, c.unauthorized("missing_api_key")
+		return caller{}, c.unauthorized("This server needs an API key")
 	}
 	return c.owner(sent)
 }
@@ -125,12 +125,12 @@ func (c *callers) owner(sent presented) (caller, error) {
 			continue
 		}
 		if found != (caller{}) && found != c.owners[i] {
-			return caller{}, c.unauthorized("invalid_api_key")
+			return caller{}, c.unauthorized(wrongKey)
 		}
 		found = c.owners[i]
 	}
 	if found == (caller{}) {
-		return caller{}, c.unauthorized("invalid_api_key")
+		return caller{}, c.unauthorized(wrongKey)
 	}
 	return found, nil
 }
@@ -146,25 +146,25 @@ func findKey(digests [][sha256.Size]byte, key string) int {
 	return found
 }
 
-// unauthorized returns the error for a caller without a valid key. There is one
-// text for each code, so that nobody learns in what way a key is wrong.
-func (c *callers) unauthorized(code string) error {
-	what := "This server needs an API key"
-	if code == "invalid_api_key" {
-		what = "The API key is not valid for this server"
-	}
+// wrongKey is the one text for all keys that are not valid, so that nobody learns
+// in what way a key is wrong.
+const wrongKey = "The API key is not valid for this server"
+
+// unauthorized returns the error for a caller without a valid key: what is wrong
+// and what to do.
+func (c *callers) unauthorized(what string) error {
 	where := "one of the keys that its owner has configured"
 	if c.generated != nil {
 		where = "the generated one: run `caddy qwen key` on the server, as the user that runs it, to see it"
 	}
-	return unauthorized(code, what+". Send `Authorization: Bearer <key>` with "+where+".")
+	return unauthorized(what + ". Send `Authorization: Bearer <key>` with " + where + ".")
 }
 
-func unauthorized(code, message string) error {
+func unauthorized(message string) error {
 	return &openai.Error{
 		Status:  http.StatusUnauthorized,
 		Type:    openai.TypeInvalidRequest,
-		Code:    code,
+		Code:    "invalid_api_key",
 		Message: message,
 	}
 }
@@ -221,7 +221,7 @@ func caddyUser(r *http.Request) (caller, error) {
 		id, _ = repl.GetString("http.auth.user.id")
 	}
 	if id == "" {
-		return caller{}, unauthorized("missing_api_key",
+		return caller{}, unauthorized(
 			"Nobody is signed in. This server leaves that to Caddy: a directive such as basic_auth must come before qwen and must have accepted the request.")
 	}
 	return caller{tenant: "user:" + digestID("user", id), name: loggable(id)}, nil

@@ -118,7 +118,7 @@ func TestAuthKeys(t *testing.T) {
 		{"AU-05 x-api-key", []string{"Authorization", "", "X-Api-Key", aliceKey}, 200, ""},
 		{"bearer", nil, 200, ""},
 		{"other caller", []string{"Authorization", "bearer " + aliceKey}, 200, ""},
-		{"A01 nothing", []string{"Authorization", ""}, 401, "missing_api_key"},
+		{"A01 nothing", []string{"Authorization", ""}, 401, "invalid_api_key"},
 		{"A02 wrong", []string{"Authorization", "Bearer sk-no"}, 401, "invalid_api_key"},
 		{"A03 two callers", []string{"X-Api-Key", aliceKey}, 401, "invalid_api_key"},
 	}
@@ -155,7 +155,7 @@ func TestAuthCaddy(t *testing.T) {
 	s.site = "" // the owner forgot the directive
 	g.load(s)
 	for _, header := range [][]string{{"Authorization", basic}, {"X-Forwarded-User", "alice"}} {
-		if got := g.do(http.MethodGet, modelsPath, "", header...); got.status != 401 || got.code() != "missing_api_key" {
+		if got := g.do(http.MethodGet, modelsPath, "", header...); got.status != 401 || got.code() != "invalid_api_key" {
 			t.Errorf("A12 with %s, without basic_auth: status %d, %s", header[0], got.status, got.body)
 		}
 	}

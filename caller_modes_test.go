@@ -68,7 +68,7 @@ func TestIdentifyCaddyUser(t *testing.T) {
 			r = r.WithContext(context.WithValue(r.Context(), caddy.ReplacerCtxKey, repl))
 			got, err := c.identify(r)
 			if tt.want == "" {
-				checkUnauthorized(t, err, "missing_api_key")
+				checkUnauthorized(t, err, "invalid_api_key")
 				return
 			}
 			if err != nil || got.name != tt.want {
@@ -88,7 +88,7 @@ func TestIdentifyCaddyUserOutsideOfCaddy(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = c.identify(keyRequest("X-Forwarded-User", "alice"))
-	checkUnauthorized(t, err, "missing_api_key")
+	checkUnauthorized(t, err, "invalid_api_key")
 }
 
 func TestIdentifyOff(t *testing.T) {
@@ -130,7 +130,7 @@ func mustGeneratedCallers(t *testing.T) (*callers, string) {
 func TestIdentifyGeneratedKey(t *testing.T) {
 	c, path := mustGeneratedCallers(t)
 	_, err := c.identify(keyRequest())
-	if e := checkUnauthorized(t, err, "missing_api_key"); !strings.Contains(e.Message, "caddy qwen key") {
+	if e := checkUnauthorized(t, err, "invalid_api_key"); !strings.Contains(e.Message, "caddy qwen key") {
 		t.Errorf("A01 message %q does not say where the key is", e.Message)
 	}
 	if _, err := os.Stat(filepath.Dir(filepath.Dir(path))); !errors.Is(err, fs.ErrNotExist) {
@@ -167,5 +167,5 @@ func TestIdentifyDamagedKeyFile(t *testing.T) {
 	}
 	// Nor does the empty file make an empty key valid.
 	_, err = c.identify(keyRequest("Authorization", "Bearer "))
-	checkUnauthorized(t, err, "missing_api_key")
+	checkUnauthorized(t, err, "invalid_api_key")
 }

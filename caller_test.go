@@ -85,12 +85,12 @@ func TestIdentify(t *testing.T) {
 		{"Basic for somebody else, x-api-key for us", []string{authorization, basic, "X-Api-Key", aliceKey}, "alice"},
 		{"A12 other names are ignored", []string{authorization, "Bearer " + aliceKey, "X-Forwarded-User", "bob", "X-User-Id", "bob", "OpenAI-Organization", "bob"}, "alice"},
 
-		{"A01 nothing", nil, "missing_api_key"},
-		{"A01 J26 only in the query", []string{"Accept", "*/*"}, "missing_api_key"},
-		{"A01 empty", []string{authorization, ""}, "missing_api_key"},
-		{"AU-03 scheme without key", []string{authorization, "Bearer"}, "missing_api_key"},
-		{"A01 scheme and space", []string{authorization, "Bearer "}, "missing_api_key"},
-		{"A01 empty x-api-key", []string{"X-Api-Key", ""}, "missing_api_key"},
+		{"A01 nothing", nil, "invalid_api_key"},
+		{"A01 J26 only in the query", []string{"Accept", "*/*"}, "invalid_api_key"},
+		{"A01 empty", []string{authorization, ""}, "invalid_api_key"},
+		{"AU-03 scheme without key", []string{authorization, "Bearer"}, "invalid_api_key"},
+		{"A01 scheme and space", []string{authorization, "Bearer "}, "invalid_api_key"},
+		{"A01 empty x-api-key", []string{"X-Api-Key", ""}, "invalid_api_key"},
 
 		{"A02 wrong", []string{authorization, "Bearer sk-wrong-1b2c3d4e5f"}, "invalid_api_key"},
 		{"A02 wrong x-api-key", []string{"X-Api-Key", "sk-wrong-1b2c3d4e5f"}, "invalid_api_key"},

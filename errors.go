@@ -253,13 +253,18 @@ func (p *problem) writeHeader(h http.Header) {
 
 // writeError answers with an error, unless the client has gone away.
 func (h *Handler) writeError(w http.ResponseWriter, r *http.Request, err error) {
-	if errors.Is(err, errClientGone) || r.Context().Err() != nil {
+	if errors.Is(err, errClientGone) || errors.Is(err, context.Canceled) {
 		w.WriteHeader(statusClientGone)
 		return
 	}
 	p := describe(err)
 	h.logProblem(r, p, err)
 	p.writeHeader(w.Header())
+	if r.Header.Get("Expect") != "" {
+		// The client waits for leave to send a body that nobody wants any more;
+		// without this the server would wait for it before it answers.
+		w.Header().Set("Connection", "close")
+	}
 	writeJSON(w, p.Status, p.AppendJSON(nil))
 }
 

@@ -198,7 +198,7 @@ func refusals() []siteFailure {
 		{"P18 burst in the first event", emulator.Burst(), wantRateLimited},
 		{"P18 error in the first event", emulator.Stream(emulator.ErrorFrame("", "Internal error!")), wantUnavailable},
 		{"P18 error as the first delta", emulator.Stream(emulator.Created(), emulator.ErrorDelta("internal_error", "Internal error!")), wantUnavailable},
-		{"P43 status 204", emulator.Status(204), wantBadResponse},
+		{"P43 status 204", emulator.Status(204), wantEmpty},
 		{"P27 unknown compression", emulator.Text("x").WithHeader("Content-Encoding", "br"), wantBadResponse},
 		{"P27 not really gzip", emulator.Text("x").WithHeader("Content-Encoding", "gzip"), wantUnreachable},
 		{"P42 UP-03 moderation", emulator.Moderation(), wantModeration},
@@ -366,7 +366,7 @@ func TestErrorsOfServer(t *testing.T) {
 var otherCodes = []string{
 	"internal_error", "request_too_large", "invalid_json", "invalid_value", "missing_required_parameter",
 	"unsupported_parameter", "unsupported_content", "invalid_request_body", "unsupported_media_type",
-	"method_not_allowed", "unknown_url", "model_not_found", "missing_api_key", "invalid_api_key",
+	"method_not_allowed", "unknown_url", "model_not_found", "invalid_api_key",
 }
 
 func TestErrorsDocumented(t *testing.T) {

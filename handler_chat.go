@@ -91,19 +91,15 @@ func (h *Handler) readChat(w http.ResponseWriter, r *http.Request, shared *state
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, h.MaxBody))
 	if err != nil {
-		return nil, bodyError(r, err)
+		return nil, bodyError(err)
 	}
 	return openai.ParseChat(body, openai.Limits{})
 }
 
-// bodyError tells a body that is too large from a client that has gone away or
-// does not send on.
-func bodyError(r *http.Request, err error) error {
+// bodyError tells a body that is too large from one that ends early.
+func bodyError(err error) error {
 	if p := describe(err); p.Status == http.StatusRequestEntityTooLarge {
 		return err
-	}
-	if r.Context().Err() != nil {
-		return errClientGone
 	}
 	return &openai.Error{Status: http.StatusBadRequest, Code: "invalid_request_body",
 		Message: "The request ended before its body was complete. Send it again."}
@@ -138,6 +134,10 @@ func errPromptTooLong(size int, limit int64) error {
 		Message: fmt.Sprintf("context_length_exceeded: the prompt, system text and history included, has %d bytes; the maximum context length here is %d bytes. Shorten the messages or start a new conversation; the owner can raise max_prompt.", size, limit)}
 }
 
+// modelsPatience is how long a chat request waits for the list of models before
+// it goes on without.
+const modelsPatience = 5 * time.Second
+
 // chooseModel finds the model that a request names. The site adds models often,
 // so that an unknown name is looked for once more in a new list.
 func (h *Handler) chooseModel(r *http.Request, name string, shared *state) (resolution, error) {
@@ -149,10 +149,12 @@ func (h *Handler) chooseModel(r *http.Request, name string, shared *state) (reso
 			Message: "The field model is missing. Name one of the models that GET /v1/models lists; the owner can set default_model."}
 	}
 	// Without a list every name resolves, and the site decides.
-	models, err := shared.catalog.models(r.Context(), h.fetchModels)
+	ctx, cancel := context.WithTimeout(r.Context(), modelsPatience)
+	defer cancel()
+	models, err := shared.catalog.models(ctx, h.fetchModels)
 	found, ok := resolve(models, h.ModelAliases, name)
 	if !ok && err == nil {
-		if models, err = shared.catalog.refreshed(r.Context(), h.fetchModels); err == nil {
+		if models, err = shared.catalog.refreshed(ctx, h.fetchModels); err == nil {
 			found, ok = resolve(models, h.ModelAliases, name)
 		}
 	}
@@ -180,34 +182,50 @@ func (h *Handler) logSubstitute(found resolution, shared *state) {
 // itself say about thinking, in this order. Without any wish the model answers
 // at once. It returns the parameters that could not be honoured.
 func chooseThinking(wish openai.Thinking, model resolution) (mode qwen.Thinking, budget int, unable []string) {
+	asked := qwen.ThinkingOff
 	switch {
-	case model.Thinking == thinkingOn:
-		mode = qwen.ThinkingOn
-	case model.Thinking == thinkingOff:
-		mode = qwen.ThinkingOff
 	case wish.Auto:
-		mode = qwen.ThinkingAuto
+		asked = qwen.ThinkingAuto
 	case wish.Enabled:
-		mode = qwen.ThinkingOn
+		asked = qwen.ThinkingOn
 	}
-	m := model.Model
-	known := m.Name != "" // otherwise the list of models is not available
-	switch {
-	case mode == qwen.ThinkingOff && m.AlwaysThinks:
-		mode = qwen.ThinkingOn
-		if wish.Set || model.Thinking == thinkingOff {
-			unable = []string{"enable_thinking"}
-		}
-	case mode != qwen.ThinkingOff && known && !m.Thinking && !m.AlwaysThinks:
-		return qwen.ThinkingOff, 0, []string{"enable_thinking"}
+	named := namedThinking(asked, model.Thinking)
+	mode = possibleThinking(named, model.Model)
+	if wish.Set && mode != asked || mode != named {
+		unable = []string{"enable_thinking"}
 	}
 	if mode == qwen.ThinkingOff {
 		return mode, 0, unable
 	}
-	if m.MaxThinking > 0 {
-		return mode, min(wish.Budget, m.MaxThinking), unable
+	budget = wish.Budget
+	if most := model.Model.MaxThinking; most > 0 {
+		budget = min(budget, most)
 	}
-	return mode, wish.Budget, unable
+	return mode, budget, unable
+}
+
+// namedThinking is the mode that the end of a model's name asks for, if it does.
+func namedThinking(asked qwen.Thinking, named thinkingMode) qwen.Thinking {
+	switch named {
+	case thinkingOn:
+		return qwen.ThinkingOn
+	case thinkingOff:
+		return qwen.ThinkingOff
+	}
+	return asked
+}
+
+// possibleThinking is the mode next to the wanted one that the model can do.
+// Without the list of models, nothing is known about it.
+func possibleThinking(wanted qwen.Thinking, m qwen.Model) qwen.Thinking {
+	known := m.Name != ""
+	switch {
+	case wanted == qwen.ThinkingOff && m.AlwaysThinks:
+		return qwen.ThinkingOn
+	case known && !m.Thinking && !m.AlwaysThinks:
+		return qwen.ThinkingOff
+	}
+	return wanted
 }
 
 // models returns the models of the site.

@@ -37,6 +37,9 @@ type Handler struct {
 	// If no key results, a random one is made on first need, stored in Caddy's
 	// data directory (readable by its owner only) and printed by
 	// `caddy qwen key`.
+	//
+	// Caddy's access logs blank `Authorization`, but not `X-Api-Key` and
+	// `Api-Key`; a `filter` encoder keeps these out of them.
 	APIKeys []*APIKey `json:"api_keys,omitempty"`
 
 	// How callers are recognised. `keys`: by an API key. `caddy`: by the user
@@ -155,8 +158,8 @@ type Account struct {
 // APIKey is one or more keys of one caller.
 type APIKey struct {
 	// The caller's name in logs. Keys with the same name belong to the same
-	// caller, so that a key can be replaced without losing conversations.
-	// Default: each key is a caller of its own.
+	// caller, so that a key can be replaced without losing conversations; all of
+	// a name are written into one entry. Default: each key is a caller of its own.
 	Name string `json:"name,omitempty"`
 
 	// The keys. A value may also hold several keys, as a JSON list of strings

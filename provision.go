@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -158,9 +157,8 @@ func (h *Handler) setUpClient(ctx caddy.Context) error {
 
 // Validate refuses values that make no sense.
 func (h *Handler) Validate() error {
-	u, err := url.Parse(h.BaseURL)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.User != nil {
-		return fmt.Errorf("base_url %q is not of the form https://host", h.BaseURL)
+	if err := checkBaseURL(h.BaseURL); err != nil {
+		return fmt.Errorf("base_url: %w", err)
 	}
 	for name, n := range map[string]int64{
 		"heartbeat": int64(h.Heartbeat), "first_byte_hold": int64(h.FirstByteHold),
@@ -174,8 +172,8 @@ func (h *Handler) Validate() error {
 		}
 	}
 	for alias, model := range h.ModelAliases {
-		if strings.TrimSpace(alias) == "" || strings.TrimSpace(model) == "" {
-			return fmt.Errorf("model_aliases: %q: both the name and the model must be given", alias)
+		if alias == "" || model == "" || strings.TrimSpace(alias) != alias || strings.TrimSpace(model) != model {
+			return fmt.Errorf("model_aliases: %q: both the name and the model must be given, without spaces around them", alias)
 		}
 	}
 	return nil

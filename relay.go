@@ -40,6 +40,7 @@ type relay struct {
 	decoder   qwen.Decoder
 	buf       []byte // what is to be written next
 	opened    bool   // the status and the headers are written
+	answered  bool   // the text of the answer has begun
 	size      int64  // of the answer so far
 	reasoning int64  // the part of it that is reasoning
 	prompt    int64  // the size of the prompt
@@ -54,17 +55,22 @@ func (h *Handler) relay(w http.ResponseWriter, r *http.Request, t *turn, out ans
 	if err != nil {
 		return err
 	}
-	now := time.Now()
+	defer up.abort("") // has an effect only if something below panics
+	x := newRelay(h, w, r, out, stream, time.Now())
+	defer x.timer.Stop()
+	x.up, x.prompt = up, int64(len(t.prompt))
+	return x.run()
+}
+
+// newRelay returns a relay that has heard nothing yet.
+func newRelay(h *Handler, w http.ResponseWriter, r *http.Request, out answer, stream bool, now time.Time) *relay {
 	x := &relay{
-		h: h, w: w, r: r, flush: http.NewResponseController(w), out: out, stream: stream, up: up,
+		h: h, w: w, r: r, flush: http.NewResponseController(w), out: out, stream: stream,
 		decoder: qwen.Decoder{MaxFrame: int(h.MaxFrame)},
-		prompt:  int64(len(t.prompt)),
 		begun:   now, heard: now, wrote: now,
 	}
 	x.timer = time.NewTimer(x.untilNext(now))
-	defer x.timer.Stop()
-	defer up.abort("") // has an effect only if the next line panics
-	return x.run()
+	return x
 }
 
 // run waits for the site, the clock and the client until the answer is over.
@@ -126,6 +132,12 @@ func (x *relay) event(ev qwen.Event) (over bool, err error) {
 		}
 		return true, x.finish(reason)
 	}
+	if ev.Kind == qwen.Reasoning && x.answered {
+		// The model thinks again after a tool. Clients take reasoning after text
+		// for a new message, so that it is left out.
+		return false, nil
+	}
+	x.answered = ev.Kind == qwen.Answer
 	if x.size += int64(len(ev.Raw)); x.size > x.h.MaxAnswer {
 		x.up.abort(x.decoder.ResponseID())
 		return true, x.finish("length")
@@ -144,6 +156,8 @@ func (x *relay) open() {
 		return
 	}
 	x.opened = true
+	x.wrote = x.heard
+	x.timer.Reset(x.untilNext(x.heard)) // patience has become shorter
 	header := x.w.Header()
 	header.Set("Content-Type", "text/event-stream")
 	header.Set("Cache-Control", "no-cache")
@@ -200,7 +214,7 @@ func (x *relay) tick(now time.Time) error {
 		if err := x.write(); err != nil {
 			return err
 		}
-		x.wrote = now
+		x.wrote = now // write takes the time of the last read
 	}
 	x.timer.Reset(x.untilNext(now))
 	return nil
@@ -261,10 +275,11 @@ func (x *relay) unlessOpened(err error) error {
 }
 
 // endedOnSite reports whether the site itself ended the turn with this failure,
-// so that there is nothing to stop.
+// so that there is nothing to stop. After a failure of the connection, or when
+// the stream cannot be understood, it may still be writing.
 func endedOnSite(err error) bool {
 	var e *qwen.Error
-	return errors.As(err, &e) && e.Kind != qwen.KindBadResponse
+	return errors.As(err, &e) && e.Kind != qwen.KindBadResponse && e.Err == nil
 }
 
 // usage returns the tokens as the site counted them, or an estimate of four

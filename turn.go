@@ -158,8 +158,8 @@ func (u *upstream) converse(ctx context.Context, chatID string) (writing bool) {
 
 // pump hands over a stream and reads on after the turn has ended, to the end of
 // the stream. While the receiver works on one buffer, the other is filled. It
-// reports whether the turn was aborted before either ended.
-func (u *upstream) pump(ctx context.Context, stream io.Reader) (aborted bool) {
+// reports whether the site may still be writing the answer.
+func (u *upstream) pump(ctx context.Context, stream io.Reader) (writing bool) {
 	var buffers [2][readSize]byte
 	for i := 0; ; i = 1 - i {
 		n, err := stream.Read(buffers[i][:])
@@ -168,7 +168,7 @@ func (u *upstream) pump(ctx context.Context, stream io.Reader) (aborted bool) {
 		}
 		if err != nil {
 			u.hand(ctx, read{err: err})
-			return err != io.EOF && u.aborted(ctx)
+			return u.aborted(ctx)
 		}
 	}
 }
@@ -184,13 +184,20 @@ func (u *upstream) hand(ctx context.Context, r read) bool {
 	return false
 }
 
-// aborted reports whether the receiver has called abort.
+// aborted waits until the receiver has judged the turn, and reports whether it
+// called abort.
 func (u *upstream) aborted(ctx context.Context) bool {
 	select {
 	case <-u.settled:
 		return false
+	case <-ctx.Done():
+	}
+	// Settle ends the context, too, after a moment.
+	select {
+	case <-u.settled:
+		return false
 	default:
-		return ctx.Err() != nil
+		return true
 	}
 }
 

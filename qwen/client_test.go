@@ -157,7 +157,7 @@ func TestRefusals(t *testing.T) {
 		"model gone":            {emulator.ModelNotFound(), KindModelNotFound, 0},
 		"P42 moderation":        {emulator.Moderation(), KindContent, 0},
 		"too many messages":     {emulator.TooManyMessages(), KindRejected, 0},
-		"P17 empty body":        {emulator.Empty(), KindBadResponse, 0},
+		"P17 empty body":        {emulator.Empty(), KindEmpty, 0},
 		"P12 500":               {emulator.Status(500), KindUnavailable, 0},
 		"P12 502":               {emulator.Status(502), KindUnavailable, 0},
 		"P10 429":               {emulator.Status(429).WithHeader("Retry-After", "7"), KindRateLimited, 7 * time.Second},

@@ -57,7 +57,11 @@ type Stream struct {
 func (s *Stream) Read(p []byte) (int, error) {
 	n, err := s.text.Read(p)
 	if err != nil && err != io.EOF {
-		err = named("read the answer", classifyNetwork(err))
+		e := classifyNetwork(err)
+		if e.Kind == KindNetwork {
+			e.Kind = KindTruncated
+		}
+		err = named("read the answer", e)
 	}
 	return n, err
 }
@@ -99,6 +103,9 @@ func openStream(resp *http.Response) (*Stream, error) {
 	head, err := readHead(text)
 	if err != nil {
 		return nil, err
+	}
+	if status := actualStatus(resp); len(significant(head)) == 0 && status >= 200 && status <= 299 {
+		return nil, &Error{Kind: KindEmpty, Status: status}
 	}
 	if isStream(head) {
 		return &Stream{body: resp.Body, text: io.MultiReader(bytes.NewReader(head), text)}, nil

@@ -237,6 +237,9 @@ func (d *Decoder) frame(data []byte) (Event, bool) {
 	d.noisy = 0
 	var f frame
 	if !f.parse(data) {
+		if d.ended {
+			return d.fail(&Error{Kind: KindTruncated}), true
+		}
 		return d.fail(&Error{Kind: KindBadResponse, Detail: "an event of its stream is damaged"}), true
 	}
 	switch {

@@ -132,7 +132,7 @@ func TestDecoder(t *testing.T) {
 
 		"empty stream":        {"", outcome{End: KindTruncated.String()}},
 		"cut":                 {created(0, "r") + answerFrame("Hel"), outcome{Answer: "Hel", End: KindTruncated.String(), ResponseID: "r", Usage: used}},
-		"cut in a frame":      {created(0, "r") + answerFrame("Hel") + finish[:40], outcome{Answer: "Hel", End: KindBadResponse.String(), ResponseID: "r", Usage: used}},
+		"cut in a frame":      {created(0, "r") + answerFrame("Hel") + finish[:40], outcome{Answer: "Hel", End: KindTruncated.String(), ResponseID: "r", Usage: used}},
 		"no text":             {created(0, "r") + finish, outcome{End: KindEmpty.String(), ResponseID: "r"}},
 		"reasoning only":      {think("hm") + finish, outcome{Reasoning: "hm", End: KindEmpty.String(), ResponseID: "r"}},
 		"stopped on the site": {answerFrame("Hel") + `data: {"response.stopped":{"response_id":"r"}}` + "\n\n", outcome{Answer: "Hel", End: KindTruncated.String(), ResponseID: "r", Usage: used}},

@@ -140,6 +140,9 @@ func (c *Cursor) skipContainer() {
 	depth := 0
 	for c.pos < len(c.buf) {
 		switch c.buf[c.pos] {
+		default:
+			c.pos++
+			continue
 		case '"':
 			if _, ok := c.string(); !ok {
 				return
@@ -176,6 +179,9 @@ var literal = func() (t [256]bool) {
 	return t
 }()
 
+// shortString is the length up to which strings are searched byte by byte.
+const shortString = 16
+
 // string moves past the string at the cursor and returns its content.
 func (c *Cursor) string() ([]byte, bool) {
 	if c.peek() != '"' {
@@ -183,6 +189,17 @@ func (c *Cursor) string() ([]byte, bool) {
 		return nil, false
 	}
 	start := c.pos + 1
+	// Most strings are short names: the loop is faster than IndexByte there.
+	short := min(start+shortString, len(c.buf))
+	for i := start; i < short; i++ {
+		switch c.buf[i] {
+		case '"':
+			c.pos = i + 1
+			return c.buf[start:i], true
+		case '\\':
+			i++
+		}
+	}
 	for i := start; ; {
 		n := bytes.IndexByte(c.buf[i:], '"')
 		if n < 0 {
@@ -211,6 +228,13 @@ func escaped(b []byte) bool {
 // peek moves to the next byte that is not white space and returns it, or 0 at
 // the end and after an error.
 func (c *Cursor) peek() byte {
+	if !c.bad && c.pos < len(c.buf) && c.buf[c.pos] > ' ' {
+		return c.buf[c.pos]
+	}
+	return c.peekSlow()
+}
+
+func (c *Cursor) peekSlow() byte {
 	c.space()
 	if c.bad || c.pos >= len(c.buf) {
 		return 0
