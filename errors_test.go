@@ -203,6 +203,7 @@ func refusals() []siteFailure {
 		{"P27 not really gzip", emulator.Text("x").WithHeader("Content-Encoding", "gzip"), wantUnreachable},
 		{"P42 UP-03 moderation", emulator.Moderation(), wantModeration},
 		{"UP-02 too long for the model", emulator.Refusal("Bad_Request", "Range of input length should be [1, 1000]"), wantTooLong},
+		{"P17 UP-04 no byte", emulator.Empty(), wantEmpty},
 		{"UP-04 no text", emulator.EmptyStream(), wantEmpty},
 		{"P22 cut before any text", emulator.Stream(emulator.Created(), emulator.Cut()), wantBroken},
 		{"model gone", emulator.ModelNotFound(), wantNoModel},
@@ -246,7 +247,6 @@ func TestErrorsCoverAllProblems(t *testing.T) {
 	}
 }
 
-// openings are failures to open a chat.
 func TestErrorsOpeningChat(t *testing.T) {
 	badID := emulator.Reply{Body: []byte(`{"success":true,"data":{"id":"../../etc"}}`)}
 	dropped := emulator.Stream(emulator.Drop())
