@@ -208,15 +208,15 @@ func mustChunk(t testing.TB, data string) (c chunk) {
 	return c
 }
 
-// streamed is what a client makes of a whole stream.
-type streamed struct {
+// streamResult is what a client makes of a whole stream.
+type streamResult struct {
 	text, reasoning, finish, model string
 	usage                          *usageFields
 	texts                          []string // of the chunks
 }
 
 // readStream checks the form of a whole stream and puts it together.
-func readStream(t testing.TB, stream string) (s streamed) {
+func readStream(t testing.TB, stream string) (s streamResult) {
 	t.Helper()
 	data := events(t, stream)
 	if len(data) < 3 || data[len(data)-1] != "[DONE]" {
@@ -242,7 +242,7 @@ func readStream(t testing.TB, stream string) (s streamed) {
 }
 
 // add adds the chunk with the given number.
-func (s *streamed) add(t testing.TB, i int, c chunk) {
+func (s *streamResult) add(t testing.TB, i int, c chunk) {
 	t.Helper()
 	if len(c.Choices) == 0 {
 		if s.finish == "" || s.usage != nil {
@@ -281,7 +281,7 @@ func (s *streamed) add(t testing.TB, i int, c chunk) {
 }
 
 // stream sends a chat request for a stream and reads it to its end.
-func (g *gateway) stream(t testing.TB, prompt, fields string) streamed {
+func (g *gateway) stream(t testing.TB, prompt, fields string) streamResult {
 	t.Helper()
 	if fields != "" {
 		fields = "," + fields
