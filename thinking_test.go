@@ -141,6 +141,8 @@ func TestThinkingModels(t *testing.T) {
 		{"suffix -thinking", "qwen3.7-plus-thinking", "", thinks, "qwen3.7-plus", ""},
 		{"suffix -thinking with a budget", "qwen3.7-plus-thinking", `"thinking_budget":99`, withBudget(thinks, 99), "qwen3.7-plus", ""},
 		{"suffix -thinking and the same wish", "qwen3.7-plus-thinking", on, thinks, "qwen3.7-plus", ""},
+		{"suffix -thinking against the request", "qwen3.7-plus-thinking", off, thinks, "qwen3.7-plus", param},
+		{"suffix -fast against the request", "qwen3.7-plus-fast", on, fast, "qwen3.7-plus", param},
 		{"suffix -fast", "qwen3.7-plus-fast", "", fast, "qwen3.7-plus", ""},
 		{"suffix -fast and the same wish", "qwen3.7-plus-fast", off, fast, "qwen3.7-plus", ""},
 		{"suffix of an alias", "mine-thinking", "", thinks, "qwen3.7-plus", ""},
@@ -218,6 +220,27 @@ func TestThinkingText(t *testing.T) {
 			}
 			if m.Reasoning != nil && *m.Reasoning != tt.reasoning {
 				t.Errorf("not streamed %q, want %q", *m.Reasoning, tt.reasoning)
+			}
+		})
+	}
+}
+
+// TestThinkingLate has the site think again after it has begun to answer.
+func TestThinkingLate(t *testing.T) {
+	g := mustGateway(t, setup{})
+	again := map[string][]emulator.Step{
+		"as text":     {emulator.Think("Again."), emulator.ThinkDone()},
+		"as snapshot": {emulator.Summary([]string{"Again"}, []string{"Once more."}), emulator.SummaryDone()},
+	}
+	for name, steps := range again {
+		t.Run("RE-03 "+name, func(t *testing.T) {
+			all := []emulator.Step{emulator.Created(), emulator.Think("First."), emulator.ThinkDone(), emulator.Answer("One")}
+			all = append(all, steps...)
+			script := emulator.Stream(append(all, emulator.Answer(" two"), emulator.Finish())...)
+			g.site.Reply(script)
+			// That reasoning comes first is checked where the stream is read.
+			if s := g.stream(t, "Hi", `"enable_thinking":true`); s.text != "One two" || !strings.HasPrefix(s.reasoning, "First.") {
+				t.Errorf("streamed %q, %q", s.reasoning, s.text)
 			}
 		})
 	}
