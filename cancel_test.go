@@ -173,7 +173,7 @@ func TestCancelLogged(t *testing.T) {
 func TestCancelMany(t *testing.T) {
 	const clients, each = 10, 20
 	g := mustGateway(t, setup{qwen: "max_streams_per_account 6\nqueue_wait 1m"})
-	g.site.Respond(func(emulator.Completion) emulator.Reply { return emulator.Bulk(1<<20, "word ", time.Millisecond) })
+	g.site.Respond(func(emulator.Completion) emulator.Reply { return emulator.Bulk(1<<20, "word ", 5*time.Millisecond) })
 	var all sync.WaitGroup
 	for i := range clients {
 		all.Go(func() {
@@ -186,7 +186,7 @@ func TestCancelMany(t *testing.T) {
 				}
 				resp, err := g.trySend(ctx, http.MethodPost, chatPath, chatBody("hello", fields))
 				if err == nil {
-					_, _ = io.ReadFull(resp.Body, make([]byte, 1<<k%4096))
+					_, _ = io.ReadFull(resp.Body, make([]byte, 1<<k%1024))
 					resp.Body.Close()
 				}
 				leave()

@@ -235,7 +235,7 @@ func TestLimitsMessages(t *testing.T) {
 // Such bodies cost much more than their size if they are read naively.
 func TestLimitsBombs(t *testing.T) {
 	g := mustGateway(t, setup{})
-	const size = 8 << 20
+	const size = 4 << 20
 	many := func(item string) string { return strings.Repeat(item+",", size/(len(item)+1)) + item }
 	for name, test := range map[string]struct {
 		body string
