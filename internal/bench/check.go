@@ -13,7 +13,8 @@ import (
 	"time"
 )
 
-// expected is what a script's answer has to be. It is shared by all checks.
+// expected is what a script's answer has to be. It is shared by all checks. Of
+// the reasoning the handler passes on what comes before the answer.
 type expected struct {
 	stream  bool
 	answer  []byte // the text, as the content of a JSON string

@@ -17,7 +17,7 @@
 //   - W3: idle streams, one piece a second, 1,000 and 5,000 at once
 //   - W4: answers that are not streamed, 32 at once
 //   - W5: 32 streams with a piece every 20 ms
-//   - W6: thinking between the pieces, and the site's bytes cut at odd places
+//   - W6: thinking before and between the pieces, and the site's bytes cut at odd places
 //
 // It exits with 1 if an answer was wrong or incomplete, whatever its speed. It
 // needs Linux, because it reads the memory of processes from /proc.

@@ -19,7 +19,7 @@ type script struct {
 	size    int           // of the text of a frame, in bytes
 	gap     time.Duration // before each frame; 0: many frames in one write
 	stamped bool          // each text begins with the time at which it was sent
-	odd     bool          // thinking between the frames, cut at odd places
+	odd     bool          // thinking before and between the frames, cut at odd places
 }
 
 // promptStart is how a prompt begins that is a script.
@@ -71,7 +71,10 @@ func (s script) reply() emulator.Reply {
 	}
 	steps := []emulator.Step{emulator.Created()}
 	for range s.frames {
-		steps = append(steps, emulator.Think(thought), emulator.Answer(s.text()))
+		steps = append(steps, emulator.Think(thought))
+	}
+	for range s.frames {
+		steps = append(steps, emulator.Answer(s.text()), emulator.Think("left out"))
 	}
 	steps = append(steps, emulator.Usage(10, s.frames, 0), emulator.Finish())
 	return emulator.Stream(emulator.Split([]int{1, 2, 3, 5, 7, 11, 13, 64, 301, 997}, steps...))
