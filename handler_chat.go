@@ -191,7 +191,7 @@ func chooseThinking(wish openai.Thinking, model resolution) (mode qwen.Thinking,
 	}
 	named := namedThinking(asked, model.Thinking)
 	mode = possibleThinking(named, model.Model)
-	if wish.Set && mode != asked || mode != named {
+	if wish.Set && mode != asked || model.Thinking != thinkingDefault && mode != named {
 		unable = []string{"enable_thinking"}
 	}
 	if mode == qwen.ThinkingOff {

@@ -38,12 +38,13 @@ type relay struct {
 	up     *upstream
 
 	decoder   qwen.Decoder
-	buf       []byte // what is to be written next
-	opened    bool   // the status and the headers are written
-	answered  bool   // the text of the answer has begun
-	size      int64  // of the answer so far
-	reasoning int64  // the part of it that is reasoning
-	prompt    int64  // the size of the prompt
+	buf       *buffer // what is to be written next; nil if nothing
+	opened    bool    // the status and the headers are written
+	answered  bool    // the text of the answer has begun
+	chatID    string  // of the chat on the site, once known
+	size      int64   // of the answer so far
+	reasoning int64   // the part of it that is reasoning
+	prompt    int64   // the size of the prompt
 
 	begun, heard, wrote time.Time
 	timer               *time.Timer
@@ -104,13 +105,10 @@ func (x *relay) take(in read) (over bool, err error) {
 		x.decoder.End()
 	case in.err != nil:
 		return false, in.err
-	case in.chatID != "":
-		if !x.opened {
-			x.w.Header().Set("X-Qwen-Chat-Id", in.chatID)
-		}
-		return false, nil
 	default:
-		x.decoder.Feed(in.data)
+		defer in.data.free()
+		x.chatID = in.chatID
+		x.decoder.Feed(in.data.filled)
 	}
 	for ev, ok := x.decoder.Next(); ok; ev, ok = x.decoder.Next() {
 		if over, err := x.event(ev); over || err != nil {
@@ -146,7 +144,7 @@ func (x *relay) event(ev qwen.Event) (over bool, err error) {
 		x.reasoning += int64(len(ev.Raw))
 	}
 	x.open()
-	x.buf = x.out.Text(x.buf, ev.Kind == qwen.Reasoning, ev.Raw)
+	x.prepare(x.out.Text(x.prepared(), ev.Kind == qwen.Reasoning, ev.Raw))
 	return false, nil
 }
 
@@ -158,42 +156,76 @@ func (x *relay) open() {
 	x.opened = true
 	x.wrote = x.heard
 	x.timer.Reset(x.untilNext(x.heard)) // patience has become shorter
-	header := x.w.Header()
+	header := x.header()
 	header.Set("Content-Type", "text/event-stream")
 	header.Set("Cache-Control", "no-cache")
 	header.Set("X-Accel-Buffering", "no")
 	// Without an explicit status Caddy's `encode` does not compress the stream.
 	x.w.WriteHeader(http.StatusOK)
-	x.buf = x.out.Start(x.buf)
+	x.prepare(x.out.Start(x.prepared()))
 }
 
-// finish writes the end of the answer.
-func (x *relay) finish(reason string) error {
-	usage := x.usage()
-	if x.stream {
-		x.open()
-		x.buf = x.out.Finish(x.buf, reason, usage)
-		return x.write()
+// header returns the headers of a successful answer.
+func (x *relay) header() http.Header {
+	h := x.w.Header()
+	if x.chatID != "" {
+		h.Set("X-Qwen-Chat-Id", x.chatID)
 	}
-	x.buf = x.out.Finish(x.buf, reason, usage)
-	x.w.Header().Set("Content-Type", "application/json")
-	x.w.Header().Set("Content-Length", strconv.Itoa(len(x.buf)))
-	x.w.WriteHeader(http.StatusOK)
-	x.opened = true
-	return x.write()
+	return h
 }
 
-// write sends what has been prepared, in one write and one flush. A client that
-// has gone away shows here at the latest.
+// finish writes the end of the answer. The server flushes it when the request's
+// handler returns, which follows at once.
+func (x *relay) finish(reason string) error {
+	x.open()
+	x.prepare(x.out.Finish(x.prepared(), reason, x.usage()))
+	if !x.stream {
+		header := x.header()
+		header.Set("Content-Type", "application/json")
+		header.Set("Content-Length", strconv.Itoa(len(x.buf.filled)))
+		x.w.WriteHeader(http.StatusOK)
+		x.opened = true
+	}
+	return x.send()
+}
+
+// prepared returns what is to be written next, for more to be appended.
+func (x *relay) prepared() []byte {
+	if x.buf == nil {
+		x.buf = getBuffer(largeRead)
+		x.buf.filled = x.buf.space[:0]
+	}
+	return x.buf.filled
+}
+
+// prepare sets what is to be written next.
+func (x *relay) prepare(b []byte) { x.buf.filled = b }
+
+// write sends what has been prepared, in one write and one flush.
 func (x *relay) write() error {
-	if x.buf = x.out.Flush(x.buf); len(x.buf) == 0 {
+	if x.buf == nil {
 		return nil
 	}
-	_, err := x.w.Write(x.buf)
-	if err == nil {
-		err = x.flush.Flush()
+	if x.prepare(x.out.Flush(x.prepared())); len(x.buf.filled) == 0 {
+		x.buf.free()
+		x.buf = nil
+		return nil
 	}
-	x.buf = x.buf[:0]
+	if err := x.send(); err != nil {
+		return err
+	}
+	if x.flush.Flush() != nil {
+		return errClientGone
+	}
+	return nil
+}
+
+// send writes what has been prepared. A client that has gone away shows here at
+// the latest.
+func (x *relay) send() error {
+	_, err := x.w.Write(x.buf.filled)
+	x.buf.free()
+	x.buf = nil
 	x.wrote = x.heard
 	if err != nil {
 		return errClientGone
@@ -210,7 +242,7 @@ func (x *relay) tick(now time.Time) error {
 		return errIdle
 	case x.stream && now.Sub(x.lastSign()) >= x.patience():
 		x.open()
-		x.buf = openai.AppendKeepAlive(x.buf)
+		x.prepare(openai.AppendKeepAlive(x.prepared()))
 		if err := x.write(); err != nil {
 			return err
 		}
@@ -261,7 +293,7 @@ func (x *relay) fail(err error) error {
 	}
 	p := describe(err)
 	x.h.logProblem(x.r, p, err)
-	x.buf = x.out.Fail(x.buf, &p.Error)
+	x.prepare(x.out.Fail(x.prepared(), &p.Error))
 	_ = x.write() // there is no other way left to tell the client
 	return nil
 }

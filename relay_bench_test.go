@@ -47,7 +47,9 @@ func mustOpenRelay(tb testing.TB, data []byte) (*relay, *nullWriter) {
 
 func mustTake(tb testing.TB, x *relay, data []byte) {
 	tb.Helper()
-	if over, err := x.take(read{data: data}); over || err != nil {
+	b := getBuffer(largeRead)
+	b.filled = append(b.space[:0], data...)
+	if over, err := x.take(read{data: b}); over || err != nil {
 		tb.Fatalf("take: over %t, %v", over, err)
 	}
 }
@@ -82,7 +84,8 @@ func TestRelayAllocatesNothingPerFrame(t *testing.T) {
 			mustTake(t, x, in.data)
 			written, flushed := w.written, w.flushed
 			const reads = 100
-			if n := testing.AllocsPerRun(reads, func() { mustTake(t, x, in.data) }); n != 0 {
+			// The race detector makes pools forget a part of what they hold.
+			if n := testing.AllocsPerRun(reads, func() { mustTake(t, x, in.data) }); n > 0 && !raceDetector {
 				t.Errorf("%v allocations per read, want none", n)
 			}
 			// AllocsPerRun makes one more call than it counts.

@@ -20,14 +20,14 @@ type turn struct {
 }
 
 const (
-	// readSize is the size of the buffers into which a stream is read. There are
-	// two per stream for as long as it lasts.
-	readSize = 4 << 10
 	// drainTime is how long the rest of a stream may take whose turn has ended,
 	// so that its connection can be used again.
 	drainTime = 250 * time.Millisecond
 	// stopTime is how long the site may take to stop an answer.
-	stopTime = 2 * time.Second
+	stopTime = 5 * time.Second
+	// arrivalTime is how long a prompt may be on its way that was cut off before
+	// any answer. A stop that overtakes it has no effect.
+	arrivalTime = 200 * time.Millisecond
 	// reopenDelay is the shortest wait before a chat is opened a second time.
 	reopenDelay = 200 * time.Millisecond
 )
@@ -39,8 +39,8 @@ type upstream struct {
 	h    *Handler
 	turn *turn
 
-	// reads hands over what comes, one at a time: data stays valid until the
-	// next one is received. After one with an error nothing comes.
+	// reads hands over what comes, one at a time. After one with an error
+	// nothing comes.
 	reads   chan read
 	settled chan struct{} // closed when the turn is over and nothing is of interest any more
 	cancel  context.CancelFunc
@@ -49,11 +49,11 @@ type upstream struct {
 	responseID string // of the answer, known only to the receiver; set before cancel
 }
 
-// read is what has come from the site: the id of the chat, data of the stream,
-// or the end.
+// read is what has come from the site: data of the stream, or the end. Whoever
+// has it gives the buffer back.
 type read struct {
 	chatID string
-	data   []byte
+	data   *buffer
 	err    error
 }
 
@@ -112,9 +112,6 @@ func (u *upstream) run(ctx context.Context, shared *state) {
 		u.hand(ctx, read{err: err})
 		return
 	}
-	if !u.hand(ctx, read{chatID: chatID}) {
-		return
-	}
 	if u.converse(ctx, chatID) {
 		u.stop(ctx, chatID)
 	}
@@ -144,27 +141,35 @@ func passing(err error) bool {
 // converse sends the prompt and hands over the answer. It reports whether the
 // site may still be writing the answer.
 func (u *upstream) converse(ctx context.Context, chatID string) (writing bool) {
+	if ctx.Err() != nil {
+		return false
+	}
 	stream, err := u.h.client.Complete(ctx, u.h.credential, qwen.Completion{
 		ChatID: chatID, Model: u.turn.model, Prompt: u.turn.prompt,
 		Thinking: u.turn.thinking, Budget: u.turn.budget,
 	})
+	if err != nil && ctx.Err() != nil {
+		time.Sleep(arrivalTime)
+		return true
+	}
 	if err != nil {
 		u.hand(ctx, read{err: err})
-		return ctx.Err() != nil
+		return false
 	}
 	defer stream.Close()
-	return u.pump(ctx, stream)
+	return u.pump(ctx, stream, chatID)
 }
 
 // pump hands over a stream and reads on after the turn has ended, to the end of
-// the stream. While the receiver works on one buffer, the other is filled. It
-// reports whether the site may still be writing the answer.
-func (u *upstream) pump(ctx context.Context, stream io.Reader) (writing bool) {
-	var buffers [2][readSize]byte
-	for i := 0; ; i = 1 - i {
-		n, err := stream.Read(buffers[i][:])
-		if n > 0 {
-			u.hand(ctx, read{data: buffers[i][:n]})
+// the stream. It reports whether the site may still be writing the answer.
+func (u *upstream) pump(ctx context.Context, stream io.Reader, chatID string) (writing bool) {
+	for size := smallRead; ; {
+		b := getBuffer(size)
+		n, err := stream.Read(b.space)
+		b.filled = b.space[:n]
+		size = nextRead(n)
+		if n == 0 || !u.hand(ctx, read{chatID: chatID, data: b}) {
+			b.free()
 		}
 		if err != nil {
 			u.hand(ctx, read{err: err})

@@ -8,17 +8,21 @@ import (
 	"time"
 )
 
+type newChatBody struct {
+	ChatID    string   `json:"chatId"`
+	Models    []string `json:"models"`
+	ProjectID string   `json:"project_id"`
+	Timestamp int64    `json:"timestamp"`
+	ChatType  string   `json:"chat_type"`
+	ChatMode  string   `json:"chat_mode"`
+}
+
 // NewChat opens a chat for the model and returns its id. The time in the
 // request is in milliseconds, unlike everywhere else. The site names the chat
 // after the first answer.
 func (c *Client) NewChat(ctx context.Context, cred Credential, model string) (string, error) {
-	req, err := c.request(ctx, cred, http.MethodPost, "/api/v2/chats/new", map[string]any{
-		"chatId":     "",
-		"models":     []string{model},
-		"project_id": "",
-		"timestamp":  time.Now().UnixMilli(),
-		"chat_type":  chatType,
-		"chat_mode":  "normal",
+	req, err := c.request(ctx, cred, http.MethodPost, "/api/v2/chats/new", newChatBody{
+		Models: []string{model}, Timestamp: time.Now().UnixMilli(), ChatType: chatType, ChatMode: "normal",
 	})
 	if err != nil {
 		return "", err

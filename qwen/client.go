@@ -77,7 +77,8 @@ func (c *Client) request(ctx context.Context, cred Credential, method, path stri
 	if err != nil {
 		return nil, err
 	}
-	h := req.Header
+	h := make(http.Header, 16)
+	req.Header = h
 	h.Set("Accept", "application/json, text/plain, */*")
 	h.Set("Accept-Encoding", "identity") // a compressed stream arrives late
 	h.Set("Origin", c.BaseURL)

@@ -214,6 +214,11 @@ func (s *Site) claim(g *generation) *Reply {
 		g.Context = ch.path(g.ParentID)
 	}
 	g.chat, ch.busy = ch, g
+	if len(s.queue) > 0 {
+		// Taken here, completions get their replies in the order in which they
+		// show in the records.
+		g.queued, s.queue = &s.queue[0], s.queue[1:]
+	}
 	s.active++
 	if !s.options.NoRecord {
 		g.Header = g.Header.Clone()
@@ -226,14 +231,11 @@ func (s *Site) claim(g *generation) *Reply {
 // choose returns the answer of an accepted completion: the next queued reply,
 // else that of a marker in the prompt, else that of the responder.
 func (s *Site) choose(g *generation) Reply {
+	if g.queued != nil {
+		return *g.queued
+	}
 	s.mu.Lock()
 	c, respond := g.Completion, s.respond
-	if len(s.queue) > 0 {
-		r := s.queue[0]
-		s.queue = s.queue[1:]
-		s.mu.Unlock()
-		return r
-	}
 	s.mu.Unlock()
 	if name, arg, found := findMarker(c.Content); found {
 		return s.marked(c, name, arg)

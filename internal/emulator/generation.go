@@ -21,6 +21,7 @@ type generation struct {
 	cumulative bool   // answer frames carry the text so far
 	ids        []string
 	stop       chan struct{} // closed by the stop call
+	queued     *Reply        // the queued reply that it has taken, if any
 }
 
 // owns reports whether a response id belongs to the generation.

@@ -1,0 +1,5 @@
+//go:build !race
+
+package caddyqwen
+
+const raceDetector = false
