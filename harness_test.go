@@ -315,16 +315,6 @@ func events(t testing.TB, stream string) (data []string) {
 
 func tail(s string) string { return s[max(0, len(s)-200):] }
 
-// compact returns JSON without white space, for comparisons.
-func compact(t testing.TB, text string) string {
-	t.Helper()
-	var buf bytes.Buffer
-	if err := json.Compact(&buf, []byte(text)); err != nil {
-		t.Fatalf("%v in %s", err, text)
-	}
-	return buf.String()
-}
-
 // slotsFree waits until no request holds a place any more, of any account.
 func (g *gateway) slotsFree() {
 	g.t.Helper()

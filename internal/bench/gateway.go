@@ -85,5 +85,5 @@ func startCaddy(handler object) (string, error) {
 			return listener.Addr().String(), nil
 		}
 	}
-	return "", errors.New("Caddy has no listener")
+	return "", errors.New("no listener")
 }

@@ -114,7 +114,7 @@ func TestIssuedTokens(t *testing.T) {
 	if body := answer(srv.IssueToken(0)); !strings.Contains(body, "Token has expired") {
 		t.Errorf("token without a life: %s", body)
 	}
-	if srv.IssueToken(time.Minute) == srv.IssueToken(time.Minute) {
+	if first, second := srv.IssueToken(time.Minute), srv.IssueToken(time.Minute); first == second {
 		t.Error("two tokens are equal")
 	}
 	srv.Revoke(fresh, "a")

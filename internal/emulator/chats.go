@@ -194,7 +194,7 @@ func (s *Site) stop(c *call) (Reply, *generation) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.options.NoRecord {
-		s.records.stops = keep(s.records.stops, Stop{ChatID: body.ChatID, ResponseID: body.ResponseID})
+		s.records.stops = keep(s.records.stops, Stop(body))
 	}
 	s.notify()
 	ch := s.chats[body.ChatID]
