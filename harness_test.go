@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -77,7 +78,7 @@ func mustGateway(t testing.TB, s setup) *gateway {
 	}
 	t.Cleanup(site.Close)
 	g := &gateway{t: t, site: site}
-	testLog.Reset()
+	testLog.Store(new(logBuffer))
 	t.Cleanup(func() {
 		if err := caddy.Stop(); err != nil {
 			t.Errorf("stop Caddy: %v", err)
@@ -240,10 +241,11 @@ func (g *gateway) await(what string, condition func() bool) {
 }
 
 // logged returns what Caddy has logged since the gateway was started.
-func (g *gateway) logged() string { return testLog.String() }
+func (g *gateway) logged() string { return testLog.Load().String() }
 
-// testLog is where Caddy logs in tests.
-var testLog logBuffer
+// testLog is where Caddy logs in the present test. Each gateway has its own, so
+// that late lines of the one before do not get into it.
+var testLog atomic.Pointer[logBuffer]
 
 // logBuffer is a log in memory, and Caddy's module for it: `output test`.
 type logBuffer struct {
@@ -271,10 +273,10 @@ func (b *logBuffer) Reset() {
 	b.text.Reset()
 }
 
-type logWriter struct{}
+type logWriter struct{ to *logBuffer }
 
 func (logWriter) CaddyModule() caddy.ModuleInfo {
-	return caddy.ModuleInfo{ID: "caddy.logging.writers.test", New: func() caddy.Module { return new(logWriter) }}
+	return caddy.ModuleInfo{ID: "caddy.logging.writers.test", New: func() caddy.Module { return &logWriter{testLog.Load()} }}
 }
 
 func (*logWriter) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
@@ -282,9 +284,9 @@ func (*logWriter) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-func (logWriter) String() string                      { return "test" }
-func (logWriter) WriterKey() string                   { return "test" }
-func (logWriter) OpenWriter() (io.WriteCloser, error) { return logCloser{&testLog}, nil }
+func (w logWriter) String() string                      { return fmt.Sprintf("test %p", w.to) }
+func (w logWriter) WriterKey() string                   { return w.String() }
+func (w logWriter) OpenWriter() (io.WriteCloser, error) { return logCloser{w.to}, nil }
 
 type logCloser struct{ *logBuffer }
 

@@ -94,7 +94,7 @@ func TestSecretsInLogsAndErrors(t *testing.T) {
 		t.Run("X20 "+format, func(t *testing.T) {
 			s := secretSetup(t)
 			g := mustGateway(t, setup{})
-			testLog.Reset()
+			testLog.Load().Reset()
 			if err := caddy.Load(logEncoder(t, g.adapt(s), format), true); err != nil {
 				t.Fatal(err)
 			}
@@ -148,7 +148,7 @@ func TestSecretsInAdminAPI(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "admin.sock")
 	g := mustGateway(t, setup{})
 	config := strings.Replace(string(g.adapt(s)), `"admin":{"disabled":true`, `"admin":{"listen":"unix/`+socket+`"`, 1)
-	testLog.Reset()
+	testLog.Load().Reset()
 	if err := caddy.Load([]byte(config), true); err != nil {
 		t.Fatal(err)
 	}
