@@ -54,10 +54,12 @@ func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //		idle_timeout    <duration>
 //		max_duration    <duration>
 //
-//		max_body   <size>
-//		max_prompt <size>
-//		max_frame  <size>
-//		max_answer <size>
+//		max_body        <size>
+//		max_json_tokens <count>
+//		max_json_depth  <count>
+//		max_prompt      <size>
+//		max_frame       <size>
+//		max_answer      <size>
 //
 //		max_streams             <count>
 //		max_streams_per_key     <count>
@@ -105,6 +107,8 @@ func (h *Handler) subdirectives() map[string]subdirective {
 		"idle_timeout":            duration(&h.IdleTimeout),
 		"max_duration":            duration(&h.MaxDuration),
 		"max_body":                size(&h.MaxBody),
+		"max_json_tokens":         count(&h.MaxJSONTokens),
+		"max_json_depth":          count(&h.MaxJSONDepth),
 		"max_prompt":              size(&h.MaxPrompt),
 		"max_frame":               size(&h.MaxFrame),
 		"max_answer":              size(&h.MaxAnswer),

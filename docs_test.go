@@ -2,7 +2,6 @@ package caddyqwen
 
 import (
 	"encoding/json"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -205,33 +204,5 @@ func TestReadmeCaddyVersion(t *testing.T) {
 				t.Errorf("the README builds Caddy %s, and go.mod requires another", m[1])
 			}
 		}
-	}
-}
-
-// TestNoTraces checks that the repository speaks of the program alone and not of
-// how it was made.
-func TestNoTraces(t *testing.T) {
-	traces := []string{"issue" + " #", "session" + " of", "../" + "shared", "/work" + "/", "protocol.md" + " §", "design" + ".md", "clients" + ".md", "faults" + ".md"}
-	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if entry.IsDir() && entry.Name() == ".git" {
-			return filepath.SkipDir
-		}
-		text := path == filepath.Join(".ci", "run") || slices.Contains([]string{".go", ".md", ".html", ".Caddyfile", ".caddytest", ".mod"}, filepath.Ext(path))
-		if entry.IsDir() || !text {
-			return nil
-		}
-		data, err := os.ReadFile(path)
-		for _, trace := range traces {
-			if strings.Contains(strings.ToLower(string(data)), trace) {
-				t.Errorf("%s contains %q", path, trace)
-			}
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
 }

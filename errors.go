@@ -278,8 +278,11 @@ func (h *Handler) logProblem(r *http.Request, p *problem, err error) {
 	if p.Status < 500 && p.class == classClient {
 		return
 	}
+	info := infoOf(r)
 	fields := []zap.Field{
-		zap.String("request_id", requestID(r)),
+		zap.String("request_id", info.id),
+		zap.String("caller", info.caller),
+		zap.String("account", h.accountLabel()),
 		zap.String("path", r.URL.Path),
 		zap.Int("status", p.Status),
 		zap.String("code", p.Code),

@@ -78,22 +78,35 @@ func (h *Handler) readChat(w http.ResponseWriter, r *http.Request, shared *state
 	if err := checkBody(r); err != nil {
 		return nil, err
 	}
-	size := r.ContentLength
-	if size < 0 || size > h.MaxBody {
-		size = h.MaxBody
-	}
-	if size > smallBody {
-		size = min(size, bodyMemory)
-		if err := shared.bodies.Acquire(r.Context(), size); err != nil {
-			return nil, errClientGone
+	source := http.MaxBytesReader(w, r.Body, h.MaxBody)
+	body, err := io.ReadAll(io.LimitReader(source, smallBody))
+	if len(body) == smallBody && err == nil {
+		share := min(h.MaxBody, bodyMemory)
+		if err := h.awaitMemory(r, shared, share); err != nil {
+			return nil, err
 		}
-		defer shared.bodies.Release(size)
+		defer shared.bodies.Release(share)
+		var rest []byte
+		rest, err = io.ReadAll(source)
+		body = append(body, rest...)
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, h.MaxBody))
 	if err != nil {
 		return nil, bodyError(err)
 	}
-	return openai.ParseChat(body, openai.Limits{})
+	return openai.ParseChat(body, openai.Limits{MaxTokens: h.MaxJSONTokens, MaxDepth: h.MaxJSONDepth, MaxText: max(4<<20, int(h.MaxPrompt))})
+}
+
+// awaitMemory takes a share of the memory for large bodies.
+func (h *Handler) awaitMemory(r *http.Request, shared *state, share int64) error {
+	ctx, cancel := context.WithTimeout(r.Context(), time.Duration(h.QueueWait))
+	defer cancel()
+	if shared.bodies.Acquire(ctx, share) == nil {
+		return nil
+	}
+	if r.Context().Err() != nil {
+		return errClientGone
+	}
+	return errServerBusy
 }
 
 // bodyError tells a body that is too large from one that ends early.
@@ -249,7 +262,7 @@ func (h *Handler) refreshedModels(ctx context.Context) ([]qwen.Model, error) {
 }
 
 func (h *Handler) fetchModels(ctx context.Context) ([]qwen.Model, error) {
-	models, err := h.client.Models(ctx, h.credential)
+	models, err := h.client.Models(ownVars(ctx), h.credential)
 	if err != nil && ctx.Err() == nil {
 		h.logger.Warn("the list of models cannot be fetched", siteFields(err)...)
 	}

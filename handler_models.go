@@ -107,9 +107,9 @@ func writeModels(w http.ResponseWriter, v any) {
 }
 
 // listedModels returns the models that answer in text, then a thinking variant
-// of each that leaves the choice, then the owner's aliases by name. Without
-// models the built-in aliases stand in for them. An id is listed once and only
-// if it resolves to what its entry describes.
+// of each that leaves the choice, then the owner's aliases by name, then the
+// built-in ones. An id is listed once and only if it resolves to what its entry
+// describes.
 func listedModels(models []qwen.Model, owner map[string]string) []modelEntry {
 	entries := make([]modelEntry, 0, 2*len(models)+len(owner)+len(builtinAliases))
 	seen := make(map[string]bool, cap(entries))
@@ -130,10 +130,13 @@ func listedModels(models []qwen.Model, owner map[string]string) []modelEntry {
 	for _, name := range slices.Sorted(maps.Keys(owner)) {
 		add(name)
 	}
+	for _, alias := range builtinAliases {
+		add(alias.name)
+	}
 	return entries
 }
 
-// siteNames returns the names that are listed whatever the owner's aliases are.
+// siteNames returns the names that the site's models are listed under.
 func siteNames(models []qwen.Model) []string {
 	var plain, variants []string
 	for _, m := range models {
@@ -143,11 +146,6 @@ func siteNames(models []qwen.Model) []string {
 		plain = append(plain, m.ID)
 		if variant := m.ID + suffixThinking; m.Thinking && !m.AlwaysThinks && !isModel(models, variant) {
 			variants = append(variants, variant)
-		}
-	}
-	if len(models) == 0 {
-		for _, alias := range builtinAliases {
-			plain = append(plain, alias.name)
 		}
 	}
 	return append(plain, variants...)

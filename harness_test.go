@@ -51,6 +51,11 @@ const (
 	secretPrompt = "canary-prompt-text"
 )
 
+// Names such as CN-07, ST-14 or P21 in the names of tests are the points of the
+// checklists that the project works by: what clients need (two letters), and
+// faults with what must happen then (one letter). Each test says in words what
+// its point demands.
+
 // gateway is a Caddy that serves the handler, and the emulated site behind it.
 type gateway struct {
 	t    testing.TB
@@ -330,7 +335,7 @@ func (g *gateway) slotsFree() {
 			if taken {
 				slots.account.Release(places)
 			}
-			free = free && taken && slots.total == 0 && slots.waiting == 0 && len(slots.byTenant) == 0
+			free = free && taken && inProcess.Load() == 0 && slots.waiting == 0 && len(slots.byTenant) == 0
 			return true
 		})
 		return free

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -24,13 +25,15 @@ var (
 	errQueueFull = errors.New("the account is busy")
 )
 
+// inProcess counts the chat requests that are being served with any account.
+var inProcess atomic.Int64
+
 // slots counts the chat requests that are being served with one account. It
 // outlives configurations, so that a reload neither forgets the requests that
 // still run nor grants their places a second time.
 type slots struct {
 	mu       sync.Mutex
-	total    int            // requests inside, of all tenants
-	byTenant map[string]int // the same by tenant; no entry at zero
+	byTenant map[string]int // requests inside, by tenant; no entry at zero
 	waiting  int            // requests in the queue for the account
 
 	account *semaphore.Weighted // serves those who wait in their order
@@ -46,19 +49,20 @@ func newSlots(perAccount int) *slots {
 }
 
 // enter admits a request of a tenant, or returns errServerBusy if there are
-// maxTotal requests already, or errTooManyStreams if maxPerKey of them are this
+// maxTotal requests in the process already, or errTooManyStreams if maxPerKey of them are this
 // tenant's. It never waits. Who was admitted must call leave exactly once.
 func (s *slots) enter(tenant string, maxTotal, maxPerKey int) (leave func(), err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.total >= maxTotal {
+	if inProcess.Add(1) > int64(maxTotal) {
+		inProcess.Add(-1)
 		return nil, errServerBusy
 	}
 	n := s.byTenant[tenant]
 	if n >= maxPerKey {
+		inProcess.Add(-1)
 		return nil, errTooManyStreams
 	}
-	s.total++
 	s.byTenant[tenant] = n + 1
 	return func() { s.leave(tenant) }, nil
 }
@@ -66,7 +70,7 @@ func (s *slots) enter(tenant string, maxTotal, maxPerKey int) (leave func(), err
 func (s *slots) leave(tenant string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.total--
+	inProcess.Add(-1)
 	if s.byTenant[tenant]--; s.byTenant[tenant] == 0 {
 		// Without this, everyone who ever called would stay in memory.
 		delete(s.byTenant, tenant)

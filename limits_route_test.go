@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -180,7 +181,7 @@ func TestLimitsAnswer(t *testing.T) {
 }
 
 func TestLimitsPrompt(t *testing.T) {
-	g := mustGateway(t, setup{options: emulator.Options{MaxPrompt: -1}})
+	g := mustGateway(t, setup{})
 	for name, test := range map[string]struct {
 		size int
 		want int
@@ -318,5 +319,76 @@ func checkMark(t *testing.T, g *gateway, mark string, stream bool) {
 	}
 	if !complete || text != want.String() {
 		t.Errorf("%s: status %d, got %q", mark, got.status, text)
+	}
+}
+
+// A request that waits for the account is refused with a status, however soon a
+// stream would be opened for the site's sake.
+func TestLimitsQueueBeforeHold(t *testing.T) {
+	g := mustGateway(t, setup{qwen: "max_streams_per_account 1\nqueue_wait 50ms\nfirst_byte_hold 1ms\nheartbeat 1ms"})
+	finish := g.running()
+	if got := g.chat("hello", `"stream":true`); got.status != http.StatusTooManyRequests || got.code() != "queue_timeout" {
+		t.Errorf("L06 status %d: %s", got.status, got.body)
+	}
+	finish()
+}
+
+// Bodies whose length is not declared take no share of the memory for large
+// ones before they are large.
+func TestLimitsSmallBodiesOfUnknownLength(t *testing.T) {
+	g := mustGateway(t, setup{qwen: "queue_wait 50ms"})
+	var open []io.Closer
+	for range 8 {
+		body, feed := io.Pipe()
+		open = append(open, feed)
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, g.url+chatPath, body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+testKey)
+		go func() {
+			transport := &http.Transport{DisableKeepAlives: true}
+			if resp, err := transport.RoundTrip(req); err == nil {
+				resp.Body.Close()
+			}
+		}()
+		if _, err := feed.Write([]byte("{")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, g.url+chatPath, io.MultiReader(strings.NewReader(chatBody("hello", ""))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+testKey)
+	resp, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Errorf("L14 status %d", resp.StatusCode)
+	}
+	for _, feed := range open {
+		feed.Close()
+	}
+	g.slotsFree()
+}
+
+func TestLimitsJSON(t *testing.T) {
+	g := mustGateway(t, setup{qwen: "max_json_tokens 40\nmax_json_depth 5"})
+	for name, tt := range map[string]struct {
+		fields string
+		status int
+	}{
+		"J11 within":          {`"metadata":{"a":{"b":1}}`, http.StatusOK},
+		"J11 too many tokens": {`"metadata":{"a":[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25]}`, http.StatusBadRequest},
+		"J10 too deep":        {`"metadata":{"a":{"b":{"c":{"d":{"e":1}}}}}`, http.StatusBadRequest},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := g.chat("hello", tt.fields); got.status != tt.status {
+				t.Errorf("status %d: %s", got.status, got.body)
+			}
+		})
 	}
 }

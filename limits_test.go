@@ -37,8 +37,8 @@ func checkEmpty(t *testing.T, s *slots) {
 	t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.total != 0 || s.waiting != 0 || len(s.byTenant) != 0 {
-		t.Errorf("total %d, waiting %d, tenants %v; want nothing left", s.total, s.waiting, s.byTenant)
+	if inProcess.Load() != 0 || s.waiting != 0 || len(s.byTenant) != 0 {
+		t.Errorf("total %d, waiting %d, tenants %v; want nothing left", inProcess.Load(), s.waiting, s.byTenant)
 	}
 }
 
@@ -76,7 +76,7 @@ func TestSlotsEnter(t *testing.T) {
 			if leave != nil {
 				leave()
 			}
-			if got := s.total; got != len(tt.inside) {
+			if got := int(inProcess.Load()); got != len(tt.inside) {
 				t.Errorf("%d requests counted, want %d", got, len(tt.inside))
 			}
 		})

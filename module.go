@@ -97,6 +97,14 @@ type Handler struct {
 	// The largest request body in bytes. Default: 20971520 (20 MiB).
 	MaxBody int64 `json:"max_body,omitempty"`
 
+	// The largest number of JSON tokens (names, values and brackets) in a request
+	// body. Bodies of many tiny values need many times their size in memory.
+	// Default: 100000.
+	MaxJSONTokens int `json:"max_json_tokens,omitempty"`
+
+	// The deepest nesting of objects and arrays in a request body. Default: 64.
+	MaxJSONDepth int `json:"max_json_depth,omitempty"`
+
 	// The largest prompt in bytes of UTF-8, system text and history included,
 	// that is sent to the site as text. The site answers longer ones with its
 	// verification page. Default: 160000 (160 kB).
@@ -158,7 +166,7 @@ type Account struct {
 // APIKey is one or more keys of one caller.
 type APIKey struct {
 	// The caller's name in logs. Keys with the same name belong to the same
-	// caller, so that a key can be replaced without losing conversations; all of
+	// caller, so that a key can be replaced without anybody noticing; all of
 	// a name are written into one entry. Default: each key is a caller of its own.
 	Name string `json:"name,omitempty"`
 

@@ -25,8 +25,8 @@ const (
 // seconds are short for a connection around the world.
 const defaultTransport = `{"protocol":"http","dial_timeout":"10s","keep_alive":{"max_idle_conns_per_host":1024}}`
 
-// Provision sets up the handler. It neither reads files nor calls the site:
-// `caddy validate` runs it, too.
+// Provision sets up the handler. It reads no files but those of placeholders, and
+// does not call the site: `caddy validate` runs it, too.
 func (h *Handler) Provision(ctx caddy.Context) error {
 	h.logger = ctx.Logger()
 	h.setDefaults()
@@ -66,6 +66,8 @@ func (h *Handler) setDefaults() {
 	orDefault(&h.IdleTimeout, caddy.Duration(2*time.Minute))
 	orDefault(&h.MaxDuration, caddy.Duration(30*time.Minute))
 	orDefault(&h.MaxBody, 20<<20)
+	orDefault(&h.MaxJSONTokens, 100_000)
+	orDefault(&h.MaxJSONDepth, 64)
 	orDefault(&h.MaxPrompt, 160_000)
 	orDefault(&h.MaxFrame, qwen.DefaultMaxFrame)
 	orDefault(&h.MaxAnswer, 16<<20)
@@ -122,6 +124,14 @@ func (h *Handler) resolveAccount(repl *caddy.Replacer) error {
 	return checkCredential(h.credential)
 }
 
+// accountLabel is the account's name in logs.
+func (h *Handler) accountLabel() string {
+	if len(h.Accounts) > 0 && h.Accounts[0].Label != "" {
+		return h.Accounts[0].Label
+	}
+	return "default"
+}
+
 // checkCredential refuses what cannot be sent, without repeating it.
 func checkCredential(c qwen.Credential) error {
 	if !httpguts.ValidHeaderFieldValue(c.Cookies) {
@@ -131,11 +141,20 @@ func checkCredential(c qwen.Credential) error {
 		return errors.New("account: the token contains line breaks or control characters; paste it as one line")
 	}
 	for name, values := range c.Header {
+		if reservedHeaders[name] {
+			return fmt.Errorf("account: header %s is set by the handler itself; the cookies and the token have options of their own", name)
+		}
 		if !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(values[0]) {
 			return fmt.Errorf("account: header %q has a name or a value that cannot be sent", name)
 		}
 	}
 	return nil
+}
+
+// reservedHeaders belong to a request's form, or have an option of their own.
+var reservedHeaders = map[string]bool{
+	"Accept-Encoding": true, "Authorization": true, "Connection": true, "Content-Encoding": true, "Content-Length": true,
+	"Content-Type": true, "Cookie": true, "Host": true, "Te": true, "Transfer-Encoding": true, "Upgrade": true,
 }
 
 // setUpClient makes the client of the site with the configured transport.
@@ -164,6 +183,7 @@ func (h *Handler) Validate() error {
 		"heartbeat": int64(h.Heartbeat), "first_byte_hold": int64(h.FirstByteHold),
 		"idle_timeout": int64(h.IdleTimeout), "max_duration": int64(h.MaxDuration), "queue_wait": int64(h.QueueWait),
 		"max_body": h.MaxBody, "max_prompt": h.MaxPrompt, "max_frame": h.MaxFrame, "max_answer": h.MaxAnswer,
+		"max_json_tokens": int64(h.MaxJSONTokens), "max_json_depth": int64(h.MaxJSONDepth),
 		"max_streams": int64(h.MaxStreams), "max_streams_per_key": int64(h.MaxStreamsPerKey),
 		"max_streams_per_account": int64(h.MaxStreamsPerAccount), "queue_length": int64(h.QueueLength),
 	} {

@@ -214,7 +214,7 @@ func (x *relay) write() error {
 	if err := x.send(); err != nil {
 		return err
 	}
-	if x.flush.Flush() != nil {
+	if err := x.flush.Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return errClientGone
 	}
 	return nil

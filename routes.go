@@ -61,6 +61,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return nil
 	}
 	who, err := h.callers.identify(r)
+	infoOf(r).caller = who.name
 	if err != nil && !(known && rt.public(h)) {
 		h.writeError(w, r, err)
 		return nil
@@ -101,8 +102,14 @@ func errMethod(allow string) error {
 		Message: "This address does not take this method. It takes: " + allow + "."}
 }
 
-// requestIDKey is the key of the request's id in its context.
-type requestIDKey struct{}
+// requestInfo is what the log tells about a request.
+type requestInfo struct {
+	id     string
+	caller string // name of the caller, once known
+}
+
+// requestInfoKey is the key of the requestInfo in a request's context.
+type requestInfoKey struct{}
 
 // withRequestID gives a request the id that the client chose, if it is a plain
 // one, or a new one, and puts it into the answer.
@@ -112,12 +119,12 @@ func withRequestID(w http.ResponseWriter, r *http.Request) *http.Request {
 		id = "req_" + strings.ReplaceAll(uuid.NewString(), "-", "")
 	}
 	w.Header().Set("X-Request-Id", id)
-	return r.WithContext(context.WithValue(r.Context(), requestIDKey{}, id))
+	return r.WithContext(context.WithValue(r.Context(), requestInfoKey{}, &requestInfo{id: id}))
 }
 
-func requestID(r *http.Request) string {
-	id, _ := r.Context().Value(requestIDKey{}).(string)
-	return id
+// infoOf returns what the log tells about a request that has an id.
+func infoOf(r *http.Request) *requestInfo {
+	return r.Context().Value(requestInfoKey{}).(*requestInfo)
 }
 
 // plainID reports whether an id can go into logs and headers as it is.

@@ -8,6 +8,9 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
 	"github.com/caddy-qwen/caddy-qwen/qwen"
 )
 
@@ -32,9 +35,9 @@ const (
 	reopenDelay = 200 * time.Millisecond
 )
 
-// upstream is the site's side of a turn: a goroutine that waits for the
-// account, opens a chat, sends the prompt and reads the answer. It owns what the
-// turn holds there, and gives it back when the turn is over, aborted or not.
+// upstream is the site's side of a turn: a goroutine that opens a chat, sends the
+// prompt and reads the answer. It owns what the turn holds there, and gives it
+// back when the turn is over, aborted or not.
 type upstream struct {
 	h    *Handler
 	turn *turn
@@ -57,23 +60,41 @@ type read struct {
 	err    error
 }
 
-// begin starts a turn. The context is that of the request; what it ends, the
-// caller has to end by settle or abort.
+// begin waits for the account and starts a turn. The context is that of the
+// request; what it ends, the caller has to end by settle or abort.
 func (h *Handler) begin(ctx context.Context, t *turn) (*upstream, error) {
 	shared, err := h.stateKey.acquire()
 	if err != nil {
 		return nil, err
 	}
+	release, err := shared.slots.lease(ctx, h.QueueLength, time.Duration(h.QueueWait))
+	if err != nil {
+		h.stateKey.release()
+		return nil, err
+	}
 	// The request's context ends when its handler returns, which is before the
 	// end of the stream is read and before an aborted answer is stopped.
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	ctx, cancel := context.WithCancel(ownVars(context.WithoutCancel(ctx)))
 	u := &upstream{
 		h: h, turn: t, cancel: cancel,
 		reads:   make(chan read),
 		settled: make(chan struct{}),
 	}
-	go u.run(ctx, shared)
+	go func() {
+		defer h.stateKey.release()
+		defer release()
+		defer cancel()
+		u.run(ctx)
+	}()
 	return u, nil
+}
+
+// ownVars gives requests to the site Caddy's per-request values apart from those
+// of the client's request. Transports write to them, also after that request has
+// been answered.
+func ownVars(ctx context.Context) context.Context {
+	ctx = context.WithValue(ctx, caddy.ReplacerCtxKey, caddy.NewReplacer())
+	return context.WithValue(ctx, caddyhttp.VarsCtxKey, make(map[string]any))
 }
 
 // settle tells that the turn has ended on the site. Only the first call of
@@ -98,15 +119,7 @@ func (u *upstream) abort(responseID string) {
 	u.cancel()
 }
 
-func (u *upstream) run(ctx context.Context, shared *state) {
-	defer u.h.stateKey.release()
-	defer u.cancel()
-	release, err := shared.slots.lease(ctx, u.h.QueueLength, time.Duration(u.h.QueueWait))
-	if err != nil {
-		u.hand(ctx, read{err: err})
-		return
-	}
-	defer release()
+func (u *upstream) run(ctx context.Context) {
 	chatID, err := u.openChat(ctx)
 	if err != nil {
 		u.hand(ctx, read{err: err})

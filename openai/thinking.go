@@ -19,8 +19,7 @@ import "math"
 // thinking.budget_tokens or reasoning.max_tokens, the first that is not 0. A
 // budget without any switch switches reasoning on.
 type Thinking struct {
-	// Set says whether the request says anything. If not, the model's own
-	// default applies.
+	// Set says whether the request says anything about it.
 	Set bool
 
 	// Enabled says whether the model may reason. It is true with Auto.

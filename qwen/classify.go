@@ -30,7 +30,7 @@ var protectionMarks = []string{
 func classifyResponse(resp *http.Response, body []byte) *Error {
 	e := classifyBody(body)
 	e.Status = actualStatus(resp)
-	if e.Kind == KindBadResponse || e.Kind == KindVerification && plainErrorPage(e.Status, body) {
+	if vague := e.Kind == KindBadResponse || e.Kind == KindRejected; vague && !success(e.Status) || e.Kind == KindVerification && plainErrorPage(e.Status, body) {
 		e.Kind = kindOfStatus(e.Status)
 	}
 	if e.RetryAfter == 0 && (e.Kind == KindRateLimited || e.Kind == KindUnavailable) {
@@ -48,8 +48,12 @@ func actualStatus(resp *http.Response) int {
 	return resp.StatusCode
 }
 
+func success(status int) bool { return status >= 200 && status <= 299 }
+
 func kindOfStatus(status int) Kind {
 	switch {
+	case status == http.StatusRequestEntityTooLarge:
+		return KindTooLong
 	case status == http.StatusUnauthorized, status == http.StatusForbidden:
 		return KindCredential
 	case status == http.StatusTooManyRequests:
@@ -121,8 +125,7 @@ func classifyBody(body []byte) *Error {
 // plainErrorPage reports whether a page is only the server's way of showing a
 // status. With 405 the site's protection answers where it says nothing else.
 func plainErrorPage(status int, body []byte) bool {
-	success := status >= 200 && status <= 299
-	return !success && status != http.StatusMethodNotAllowed && !protected(body)
+	return !success(status) && status != http.StatusMethodNotAllowed && !protected(body)
 }
 
 // protected reports whether the content is from the site's protection.

@@ -141,30 +141,34 @@ func TestRefusals(t *testing.T) {
 		want  Kind
 		retry time.Duration
 	}{
-		"expired":               {emulator.Expired(), KindCredential, 0},
-		"P06 401":               {emulator.Unauthorized401(), KindCredential, 0},
-		"P07 403":               {emulator.Status(403), KindCredential, 0},
-		"P11 daily limit":       {emulator.RateLimited(4), KindQuota, 4 * time.Hour},
-		"limit per minute":      {emulator.RateLimited(0), KindRateLimited, 0},
-		"P09 P16 challenge":     {emulator.ChallengeJSON(), KindVerification, 0},
-		"P08 challenge page":    {emulator.ChallengeHTML(200), KindVerification, 0},
-		"challenge page 405":    {emulator.ChallengeHTML(405), KindVerification, 0},
-		"challenge page 503":    {emulator.ChallengeHTML(503), KindVerification, 0},
-		"page of the site":      {emulator.LoginPage(), KindVerification, 0},
-		"P15 busy":              {emulator.Busy(), KindBusy, 0},
-		"P14 chat lost":         {emulator.ChatNotFound(), KindChatNotFound, 0},
-		"broken parent":         {emulator.BrokenParent(), KindChatNotFound, 0},
-		"model gone":            {emulator.ModelNotFound(), KindModelNotFound, 0},
-		"P42 moderation":        {emulator.Moderation(), KindContent, 0},
-		"too many messages":     {emulator.TooManyMessages(), KindRejected, 0},
-		"P17 empty body":        {emulator.Empty(), KindEmpty, 0},
-		"P12 500":               {emulator.Status(500), KindUnavailable, 0},
-		"P12 502":               {emulator.Status(502), KindUnavailable, 0},
-		"P10 429":               {emulator.Status(429).WithHeader("Retry-After", "7"), KindRateLimited, 7 * time.Second},
-		"S24 redirect":          {emulator.Status(302).WithHeader("Location", "https://example.com/"), KindBadResponse, 0},
-		"P13 another code":      {emulator.Refusal("Something_New", "no"), KindRejected, 0},
-		"too long":              {emulator.Refusal("Bad_Request", "Range of input length should be [1, 1000]"), KindTooLong, 0},
-		"P27 compressed stream": {emulator.RateLimited(2).Gzip(), KindQuota, 2 * time.Hour},
+		"expired":                {emulator.Expired(), KindCredential, 0},
+		"P06 401":                {emulator.Unauthorized401(), KindCredential, 0},
+		"P07 403":                {emulator.Status(403), KindCredential, 0},
+		"P11 daily limit":        {emulator.RateLimited(4), KindQuota, 4 * time.Hour},
+		"limit per minute":       {emulator.RateLimited(0), KindRateLimited, 0},
+		"P09 P16 challenge":      {emulator.ChallengeJSON(), KindVerification, 0},
+		"P08 challenge page":     {emulator.ChallengeHTML(200), KindVerification, 0},
+		"challenge page 405":     {emulator.ChallengeHTML(405), KindVerification, 0},
+		"challenge page 503":     {emulator.ChallengeHTML(503), KindVerification, 0},
+		"page of the site":       {emulator.LoginPage(), KindVerification, 0},
+		"P15 busy":               {emulator.Busy(), KindBusy, 0},
+		"P14 chat lost":          {emulator.ChatNotFound(), KindChatNotFound, 0},
+		"broken parent":          {emulator.BrokenParent(), KindChatNotFound, 0},
+		"model gone":             {emulator.ModelNotFound(), KindModelNotFound, 0},
+		"P42 moderation":         {emulator.Moderation(), KindContent, 0},
+		"too many messages":      {emulator.TooManyMessages(), KindRejected, 0},
+		"P17 empty body":         {emulator.Empty(), KindEmpty, 0},
+		"P12 500":                {emulator.Status(500), KindUnavailable, 0},
+		"P12 502":                {emulator.Status(502), KindUnavailable, 0},
+		"P10 429":                {emulator.Status(429).WithHeader("Retry-After", "7"), KindRateLimited, 7 * time.Second},
+		"S24 redirect":           {emulator.Status(302).WithHeader("Location", "https://example.com/"), KindBadResponse, 0},
+		"P13 another code":       {emulator.Refusal("Something_New", "no"), KindRejected, 0},
+		"too long":               {emulator.Refusal("Bad_Request", "Range of input length should be [1, 1000]"), KindTooLong, 0},
+		"unlisted code with 401": {emulator.Refusal("Something_New", "no").WithHeader("X-Actual-Status-Code", "401"), KindCredential, 0},
+		"unlisted code with 429": {emulator.Refusal("Something_New", "no").WithHeader("X-Actual-Status-Code", "429"), KindRateLimited, 0},
+		"unlisted code with 503": {emulator.Refusal("Something_New", "no").WithHeader("X-Actual-Status-Code", "503"), KindUnavailable, 0},
+		"body too large":         {emulator.Status(413), KindTooLong, 0},
+		"P27 compressed stream":  {emulator.RateLimited(2).Gzip(), KindQuota, 2 * time.Hour},
 	} {
 		t.Run(name, func(t *testing.T) {
 			site, c := mustSite(t, emulator.Options{})
@@ -180,6 +184,31 @@ func TestRefusals(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A refusal is understood while its connection is still open, and after white
+// space of any length.
+func TestRefusalOnAnOpenConnection(t *testing.T) {
+	site, c := mustSite(t, emulator.Options{})
+	challenge := `{"ret":["FAIL_SYS_USER_VALIDATE","RGV587_ERROR::SM::busy"],"data":{"url":"https://x/punish"}}`
+	site.Reply(emulator.Stream(emulator.Raw([]byte(strings.Repeat(" \n", 2000)+challenge)), emulator.Hang()))
+	_, err := ask(t, c, "Hello", ThinkingOff)
+	var e *Error
+	if !errors.As(err, &e) || e.Kind != KindVerification {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestQuotaInWords(t *testing.T) {
+	for body, want := range map[string]time.Duration{
+		`{"success":false,"data":{"code":"RateLimited","num":"4"}}`: 4 * time.Hour,
+		`{"success":false,"data":{"code":"RateLimited","num":2}}`:   2 * time.Hour,
+		`{"success":false,"data":{"code":"RateLimited","num":99}}`:  24 * time.Hour,
+	} {
+		if e := classifyBody([]byte(body)); e.Kind != KindQuota || e.RetryAfter != want {
+			t.Errorf("%s: %v, %v", body, e, e.RetryAfter)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package qwen
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"io"
 	"net/http"
 	"net/url"
@@ -104,17 +105,25 @@ func openStream(resp *http.Response) (*Stream, error) {
 	if err != nil {
 		return nil, err
 	}
-	if status := actualStatus(resp); len(significant(head)) == 0 && status >= 200 && status <= 299 {
+	if status := actualStatus(resp); len(significant(head)) == 0 && success(status) {
 		return nil, &Error{Kind: KindEmpty, Status: status}
 	}
 	if isStream(head) {
 		return &Stream{body: resp.Body, text: io.MultiReader(bytes.NewReader(head), text)}, nil
 	}
-	rest, err := io.ReadAll(io.LimitReader(text, maxRefusal))
-	if err != nil && len(head) == 0 {
-		return nil, err
+	return nil, classifyResponse(resp, readRefusal(head, text))
+}
+
+// readRefusal reads the rest of an answer that begins with head. Of JSON it reads
+// one value, because the connection may stay open after it.
+func readRefusal(head []byte, text io.Reader) []byte {
+	var all bytes.Buffer
+	source := io.TeeReader(io.MultiReader(bytes.NewReader(head), io.LimitReader(text, maxRefusal)), &all)
+	var value json.RawMessage
+	if json.NewDecoder(source).Decode(&value) != nil {
+		_, _ = io.Copy(io.Discard, source) // a part of it is enough to judge it
 	}
-	return nil, classifyResponse(resp, append(head, rest...))
+	return all.Bytes()
 }
 
 // readHead reads until a byte that is not white space, and enough after it to
@@ -130,7 +139,11 @@ func readHead(r io.Reader) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if s := significant(buf); len(s) > 0 && (s[0] == '{' || s[0] == '<' || s[0] == ':') {
+		if len(significant(buf)) == 0 {
+			buf = buf[:0] // white space alone says nothing
+			continue
+		}
+		if s := significant(buf); s[0] == '{' || s[0] == '<' || s[0] == ':' {
 			break
 		}
 	}

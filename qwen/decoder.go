@@ -225,6 +225,9 @@ func (d *Decoder) interpret(line []byte) (Event, bool) {
 	}
 	d.noise++
 	d.noisy++
+	if bytes.Contains(data, []byte(`"content"`)) {
+		return d.fail(&Error{Kind: KindBadResponse, Detail: "an event of its stream is damaged"}), true
+	}
 	if d.noise > maxNoise || d.noisy > noiseRun {
 		return d.fail(&Error{Kind: KindBadResponse, Detail: "its stream contains events that are not JSON"}), true
 	}
@@ -250,9 +253,12 @@ func (d *Decoder) frame(data []byte) (Event, bool) {
 			return Event{}, false
 		}
 		return d.fail(classifyBody(data)), true
-	case f.stopped:
+	case f.stopped != nil:
+		if !d.candidate.mine(responseIDOf(f.stopped)) {
+			return Event{}, false
+		}
 		return d.fail(&Error{Kind: KindTruncated, Detail: "the answer was stopped on the site"}), true
-	case f.done:
+	case f.done && !f.hasDelta:
 		return d.finish(false)
 	case f.hasDelta && d.candidate.mine(f.responseID):
 		return d.delta(&f)
@@ -279,7 +285,7 @@ func (d *Decoder) delta(f *frame) (Event, bool) {
 		}
 		return Event{}, false
 	}
-	d.ending = finished || f.truncated
+	d.ending = finished || f.truncated || f.done
 	d.truncated = f.truncated
 	if ev, ok := d.text(Answer, &d.answer, f.content); ok || !d.ending {
 		return ev, ok

@@ -149,9 +149,13 @@ func TestDecoder(t *testing.T) {
 
 		"second candidate dropped": {created(0, "r") + created(1, "s") + answerOf("s", "X") + answerOf("r", "a") + answerOf("s", "Y") + answerOf("r", "b") +
 			strings.ReplaceAll(finish, `"r"`, `"s"`) + answerOf("r", "c") + finish, stop(outcome{Answer: "abc", Usage: used})},
-		"second candidate first": {created(1, "s") + answerOf("s", "X") + created(0, "r") + answerOf("r", "a") + finish, stop(outcome{Answer: "a", Usage: used})},
-		"candidates unnamed":     {answerOf("r", "a") + answerOf("s", "X") + finish, stop(outcome{Answer: "a", Usage: used})},
-		"error of the other":     {created(0, "r") + created(1, "s") + `data: {"error":{"code":"x","details":"y"},"response_id":"s"}` + "\n\n" + answerOf("r", "a") + finish, stop(outcome{Answer: "a", Usage: used})},
+		"second candidate first":  {created(1, "s") + answerOf("s", "X") + created(0, "r") + answerOf("r", "a") + finish, stop(outcome{Answer: "a", Usage: used})},
+		"the other is stopped":    {created(0, "r") + created(1, "s") + answerOf("r", "a") + `data: {"response.stopped":{"response_id":"s"}}` + "\n\n" + answerOf("r", "b") + finish, stop(outcome{Answer: "ab", Usage: used})},
+		"text with done":          {created(0, "r") + answerFrame("a") + `data: {"done":true,"choices":[{"delta":{"content":"b","phase":"answer","status":"typing"}}],"response_id":"r"}` + "\n\n", stop(outcome{Answer: "ab", Usage: used})},
+		"frame without its head":  {answerFrame("a") + `data: ices":[{"delta":{"content":"lost"}}]}` + "\n\n" + finish, outcome{Answer: "a", End: KindBadResponse.String(), ResponseID: "r", Usage: used}},
+		"content of another type": {answerFrame("a") + `data: {"choices":[{"delta":{"content":[{"text":"lost"}],"phase":"answer"}}],"response_id":"r"}` + "\n\n" + finish, outcome{Answer: "a", End: KindBadResponse.String(), ResponseID: "r", Usage: used}},
+		"candidates unnamed":      {answerOf("r", "a") + answerOf("s", "X") + finish, stop(outcome{Answer: "a", Usage: used})},
+		"error of the other":      {created(0, "r") + created(1, "s") + `data: {"error":{"code":"x","details":"y"},"response_id":"s"}` + "\n\n" + answerOf("r", "a") + finish, stop(outcome{Answer: "a", Usage: used})},
 
 		"summary": {summaryFrame(`"T1"`, ``) + summaryFrame(`"T1"`, `"Par"`) + summaryFrame(`"T1"`, `"Par"`) + summaryFrame(`"T1"`, `"Paragraph 1"`) + summaryFrame(`"T1","T2"`, `"Paragraph 1","P2"`) + summaryEnd + answerFrame("Hi") + finish,
 			stop(outcome{Answer: "Hi", Reasoning: "T1\n\nParagraph 1\n\nT2\n\nP2", Usage: used})},

@@ -2,6 +2,7 @@ package qwen
 
 import (
 	"encoding/json"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -12,11 +13,11 @@ import (
 //
 //	{"success":false,"request_id":"…","data":{"code":"RateLimited","details":"…","num":4}}
 type failure struct {
-	Code    text    `json:"code"`
-	Details text    `json:"details"`
-	Detail  text    `json:"detail"`
-	Message text    `json:"message"`
-	Num     float64 `json:"num"`
+	Code    text `json:"code"`
+	Details text `json:"details"`
+	Detail  text `json:"detail"`
+	Message text `json:"message"`
+	Num     text `json:"num"`
 }
 
 // text is a string, or the text of any other JSON value.
@@ -133,7 +134,8 @@ func (f failure) classify() *Error {
 		}
 	}
 	if e.Kind == KindQuota {
-		e.quota(f.Num)
+		hours, _ := strconv.ParseFloat(string(f.Num), 64)
+		e.quota(hours)
 	}
 	if protected([]byte(said)) {
 		return &Error{Kind: KindVerification}
@@ -158,7 +160,7 @@ func clean(s string) string {
 	words := strings.FieldsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) })
 	kept := words[:0]
 	for _, w := range words {
-		if !strings.Contains(w, "://") && len(w) <= 100 {
+		if !strings.Contains(w, "://") && !strings.ContainsAny(w, "<>") && len(w) <= 100 {
 			kept = append(kept, w)
 		}
 	}

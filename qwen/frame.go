@@ -14,9 +14,10 @@ type frame struct {
 	created    []byte // the object of `response.created`
 	failure    []byte // the value of `error`
 	usage      []byte
-	refusal    bool // an envelope of a refusal: `success` is false, or `ret` is there
-	stopped    bool
+	refusal    bool   // an envelope of a refusal: `success` is false, or `ret` is there
+	stopped    []byte // the object of `response.stopped`
 	done       bool
+	damaged    bool // the content is neither a string nor null
 
 	hasDelta  bool
 	role      []byte
@@ -36,7 +37,7 @@ func (f *frame) parse(data []byte) bool {
 	for key, ok := c.Key(); ok; key, ok = c.Key() {
 		f.member(&c, key)
 	}
-	return c.OK() && c.AtEnd()
+	return c.OK() && c.AtEnd() && !f.damaged
 }
 
 func (f *frame) member(c *jsonraw.Cursor, key []byte) {
@@ -57,8 +58,7 @@ func (f *frame) member(c *jsonraw.Cursor, key []byte) {
 		f.refusal = true
 		c.Skip()
 	case "response.stopped":
-		f.stopped = true
-		c.Skip()
+		f.stopped = c.Raw()
 	case "done":
 		f.done = c.True()
 	default:
@@ -104,7 +104,7 @@ func (f *frame) delta(c *jsonraw.Cursor) {
 	for key, ok := c.Key(); ok; key, ok = c.Key() {
 		switch string(key) {
 		case "content":
-			f.content, _ = c.String()
+			f.text(c)
 		case "phase":
 			f.phase, _ = c.String()
 		case "status":
@@ -116,6 +116,14 @@ func (f *frame) delta(c *jsonraw.Cursor) {
 		default:
 			c.Skip()
 		}
+	}
+}
+
+func (f *frame) text(c *jsonraw.Cursor) {
+	value := *c
+	var ok bool
+	if f.content, ok = c.String(); !ok {
+		f.damaged = string(value.Raw()) != "null"
 	}
 }
 
@@ -168,6 +176,22 @@ func (f *frame) phaseOf() phase {
 		return phaseSummary
 	}
 	return phaseTool
+}
+
+// responseIDOf returns the response id in an object.
+func responseIDOf(object []byte) (id []byte) {
+	c := jsonraw.NewCursor(object)
+	if !c.Object() {
+		return nil
+	}
+	for key, ok := c.Key(); ok; key, ok = c.Key() {
+		if string(key) == "response_id" {
+			id, _ = c.String()
+		} else {
+			c.Skip()
+		}
+	}
+	return id
 }
 
 // candidate tells the deltas of the first answer from those of others that the

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/google/uuid"
 )
@@ -164,7 +163,7 @@ func (s *Site) inspect(c *call, b *completionBody) (prompt string, _ *Reply) {
 		return no(ModelNotFound())
 	case model.mustThink() && !m.Feature.ThinkingEnabled:
 		return no(Refusal("invalid_input", "This model cannot skip thinking."))
-	case s.options.MaxPrompt > 0 && utf8.RuneCountInString(prompt) > s.options.MaxPrompt:
+	case s.options.MaxPrompt > 0 && len(prompt) > s.options.MaxPrompt:
 		return no(ChallengeJSON())
 	}
 	return prompt, nil

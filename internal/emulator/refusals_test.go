@@ -196,14 +196,14 @@ func TestLongPrompt(t *testing.T) {
 	}{
 		{"at the limit", 100, 100, false},
 		{"above the limit", 100, 101, true},
-		{"at the default limit", 0, 60000, false},
-		{"above the default limit", 0, 60001, true},
-		{"no limit", -1, 70000, false},
+		{"at the default limit", 0, 180_000, false},
+		{"above the default limit", 0, 180_001, true},
+		{"no limit", -1, 200_000, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			srv := mustStart(t, Options{MaxPrompt: tc.max})
 			c := newClient(t, srv)
-			_, body := c.say(c.mustChat(), "", strings.Repeat("世", tc.size))
+			_, body := c.say(c.mustChat(), "", strings.Repeat("x", tc.size))
 			if got := strings.Contains(body, "FAIL_SYS_USER_VALIDATE"); got != tc.challenge {
 				t.Errorf("challenge %t, want %t: %.100s", got, tc.challenge, body)
 			}

@@ -9,9 +9,9 @@ import (
 	"github.com/google/uuid"
 )
 
-// defaultMaxPrompt is the prompt size in runes above which the site answers
+// defaultMaxPrompt is the prompt size in bytes above which the site answers
 // with its human verification, unless [Options.MaxPrompt] says otherwise.
-const defaultMaxPrompt = 60000
+const defaultMaxPrompt = 180_000
 
 // maxBody is the largest request body in bytes that the site reads.
 const maxBody = 64 << 20
@@ -30,7 +30,7 @@ type Options struct {
 	// host exchanges for a new access token. Default: any non-empty value.
 	RefreshTokens []string
 
-	// MaxPrompt is the longest prompt in runes. A longer one is answered with
+	// MaxPrompt is the longest prompt in bytes. A longer one is answered with
 	// [ChallengeJSON], as the real site does. Default: 60000. Negative: no limit.
 	MaxPrompt int
 

@@ -141,20 +141,6 @@ func brokenEscapeLen(raw []byte) int {
 	return 2
 }
 
-// AppendString appends s to dst as the content of a JSON string, without the
-// quotes. Invalid UTF-8 becomes U+FFFD.
-func AppendString(dst []byte, s string) []byte {
-	for _, r := range s {
-		switch {
-		case r < ' ' || r == '"' || r == '\\':
-			dst = appendEscaped(dst, byte(r))
-		default:
-			dst = utf8.AppendRune(dst, r)
-		}
-	}
-	return dst
-}
-
 func appendEscaped(dst []byte, b byte) []byte {
 	const hex = "0123456789abcdef"
 	switch b {
