@@ -39,12 +39,12 @@ func FuzzAppendString(f *testing.F) {
 func FuzzCompletion(f *testing.F) {
 	f.Add(`{"stream":true,"chat_id":"CHAT","model":"qwen3.7-plus","messages":[{"role":"user","content":"hi"}]}`)
 	f.Add(`{"stream":true,"chat_id":"CHAT","parent_id":5,"messages":[{}]}`)
-	f.Add(`{"chat_id":"CHAT","messages":[{"role":"user","content":"[[emulator:status 999]]","feature_config":null}],"stream":true,"model":"qwen3.7-plus"}`)
+	f.Add(`{"chat_id":"CHAT","messages":[{"role":"user","content":"[[emulator","feature_config":null}],"stream":true,"model":"qwen3.7-plus"}`)
 	f.Add(`{"chat_id":null,"messages":null,"timestamp":1e400}`)
 	f.Add(`[]`)
 	f.Fuzz(func(t *testing.T, body string) {
-		if strings.Contains(body, "emulator:") && strings.ContainsAny(body, "hrdsl") {
-			t.Skip("markers may hang or break the connection")
+		if _, _, found := findMarker(body); found {
+			return // markers may hang, break the connection or set any status, on purpose
 		}
 		s := New(Options{})
 		chat := s.AddChat("")
