@@ -75,7 +75,7 @@ func describe(err error) *problem {
 	}
 	return &problem{
 		Error: openai.Error{Status: http.StatusInternalServerError, Code: "internal_error",
-			Message: "The gateway failed to handle the request. The server's log says why; look for the x-request-id of this answer."},
+			Message: "The server failed to handle the request. Its log says why; look for the x-request-id of this answer."},
 		class: classUpstream,
 	}
 }
