@@ -392,3 +392,15 @@ func TestLimitsJSON(t *testing.T) {
 		})
 	}
 }
+
+// An answer that is too long in one piece is cut there, and never empty.
+func TestLimitsAnswerInOnePiece(t *testing.T) {
+	g := mustGateway(t, setup{qwen: "max_answer 100B"})
+	for _, fields := range []string{`"stream":true`, ""} {
+		g.site.Reply(emulator.Text(strings.Repeat("日", 200)))
+		got := g.chat("hello", fields)
+		if n := strings.Count(got.body, "日"); n != 33 || !strings.Contains(got.body, `"finish_reason":"length"`) {
+			t.Errorf("L11 %d characters: %s", n, got.body)
+		}
+	}
+}

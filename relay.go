@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/caddy-qwen/caddy-qwen/internal/jsonraw"
 	"github.com/caddy-qwen/caddy-qwen/openai"
 	"github.com/caddy-qwen/caddy-qwen/qwen"
 )
@@ -136,16 +137,35 @@ func (x *relay) event(ev qwen.Event) (over bool, err error) {
 		return false, nil
 	}
 	x.answered = ev.Kind == qwen.Answer
-	if x.size += int64(len(ev.Raw)); x.size > x.h.MaxAnswer {
+	raw, full := x.within(ev.Raw)
+	x.size += int64(len(raw))
+	if ev.Kind == qwen.Reasoning {
+		x.reasoning += int64(len(raw))
+	}
+	x.open()
+	x.prepare(x.out.Text(x.prepared(), ev.Kind == qwen.Reasoning, raw))
+	if full {
 		x.up.abort(x.decoder.ResponseID())
 		return true, x.finish("length")
 	}
-	if ev.Kind == qwen.Reasoning {
-		x.reasoning += int64(len(ev.Raw))
-	}
-	x.open()
-	x.prepare(x.out.Text(x.prepared(), ev.Kind == qwen.Reasoning, ev.Raw))
 	return false, nil
+}
+
+// within returns as much of a text as the answer may still have, and whether
+// that is not all of it. The first piece keeps something in any case, so that no
+// answer is empty.
+func (x *relay) within(raw []byte) (part []byte, full bool) {
+	const least = 12 // bytes that the longest character takes
+	room := x.h.MaxAnswer - x.size
+	switch {
+	case int64(len(raw)) <= room:
+		return raw, false
+	case room >= least:
+		return raw[:jsonraw.Cut(raw, int(room))], true
+	case x.size == 0:
+		return raw[:jsonraw.Cut(raw, least)], true
+	}
+	return nil, true
 }
 
 // open begins a stream: from here on its status is 200.
