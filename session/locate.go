@@ -1,0 +1,294 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"slices"
+)
+
+const (
+	// maxCandidates is how many turns with the same key are looked at.
+	maxCandidates = 8
+	// maxReads bounds the reads from the store for one request. Most need one.
+	maxReads = 4096
+)
+
+// errTooManyReads ends a search. The conversation counts as unknown.
+var errTooManyReads = errors.New("too many reads")
+
+// ErrBusy says that the place of a conversation is known, but that its chat
+// cannot be had.
+var ErrBusy = errors.New("the chat is in use")
+
+// Locate finds the place of a conversation: the longest part of it that the site
+// knows. It asks take for the chat, which must reserve the chat, or report false
+// if it is in use. If the place is in no chat that can be had, the error is
+// ErrBusy; if there is no place, it is ErrNotFound. Other errors are those of
+// the store.
+//
+// The whole conversation decides. Only if it is not known to its newest reply,
+// two weaker rules apply, each of them only if exactly one conversation comes
+// into question and its newest reply is long enough: that the oldest messages
+// were left out, and that the system text has changed.
+func (c *Conversation) Locate(ctx context.Context, store Store, take func(chatID string) bool) (Place, error) {
+	if c.last == 0 {
+		return Place{}, ErrNotFound
+	}
+	l := locator{Conversation: c, ctx: ctx, store: store}
+	found, err := l.search()
+	if errors.Is(err, errTooManyReads) {
+		return Place{}, ErrNotFound
+	}
+	if err != nil {
+		return Place{}, err
+	}
+	if len(found.turns) == 0 {
+		return Place{}, ErrNotFound
+	}
+	for i := range found.turns {
+		if take(found.turns[i].ChatID) {
+			return c.place(&found, &found.turns[i]), nil
+		}
+	}
+	return Place{}, ErrBusy
+}
+
+// match is a part of a conversation that the site knows.
+type match struct {
+	known int    // messages
+	turns []Turn // any of which ends the part
+	// chain and loose are the digests of the part.
+	chain, loose  Digest
+	systemChanged bool
+}
+
+func (c *Conversation) place(m *match, t *Turn) Place {
+	return Place{
+		ChatID: t.ChatID, ParentID: t.ResponseID, Known: m.known,
+		Branch:        t.Continued || m.known < c.last,
+		SystemChanged: m.systemChanged,
+		chain:         m.chain, loose: m.loose,
+	}
+}
+
+// locator is one search.
+type locator struct {
+	*Conversation
+	ctx   context.Context
+	store Store
+	reads int
+}
+
+func (l *locator) search() (match, error) {
+	best, err := l.longest(IndexChain, l.chain)
+	if err != nil || best.known == l.last {
+		return best, err
+	}
+	if trimmed, err := l.trimmed(); err != nil || len(trimmed.turns) > 0 {
+		return trimmed, err
+	}
+	loose, err := l.longest(IndexLoose, l.loose)
+	if err != nil || loose.known < l.last || !same(loose.turns) || !loose.turns[0].Indexed {
+		return best, err
+	}
+	loose.systemChanged = true
+	return loose, nil
+}
+
+// longest finds the longest part of the conversation that is in an index.
+func (l *locator) longest(index Index, root Digest) (match, error) {
+	keys := make([]Digest, l.last+1)
+	keys[0] = root
+	for i := range l.last {
+		keys[i+1] = next(keys[i], l.entries[i].digest)
+	}
+	var best match
+	for i := l.last; i > 0 && best.known == 0; i-- {
+		if l.entries[i-1].role != roleAssistant {
+			continue
+		}
+		turns, err := l.find(index, keys[i])
+		if err != nil {
+			return match{}, err
+		}
+		if len(turns) > 0 {
+			best = match{known: i, turns: turns}
+		}
+	}
+	if best.known < l.last {
+		if err := l.extend(index, keys, &best); err != nil {
+			return match{}, err
+		}
+	}
+	best.chain, best.loose = l.digests(best.known)
+	return best, nil
+}
+
+// extend goes on from the known part of the conversation, through replies that
+// came back in another form than they were recorded in. Those it replaces by the
+// recorded form.
+func (l *locator) extend(index Index, keys []Digest, best *match) error {
+	key, moved := keys[best.known], false
+	for i := best.known; i < l.last; i++ {
+		e := &l.entries[i]
+		if e.role == roleAssistant {
+			turns, err := l.reply(index, key, e, moved)
+			if err != nil {
+				return err
+			}
+			if len(turns) > 0 {
+				recorded := turns[0].Messages[len(turns[0].Messages)-1]
+				moved = moved || recorded != e.digest
+				e.digest = recorded
+				*best = match{known: i + 1, turns: turns}
+			}
+		}
+		key = next(key, e.digest)
+	}
+	return nil
+}
+
+// reply finds the turns that end with a reply, in one of its forms, after the
+// part of the conversation with the key. The form in which it came was looked up
+// before unless something before it has been replaced.
+func (l *locator) reply(index Index, key Digest, e *entry, moved bool) ([]Turn, error) {
+	for i, form := range e.forms() {
+		if i > 0 || moved {
+			turns, err := l.find(index, next(key, form))
+			if err != nil || len(turns) > 0 {
+				return turns, err
+			}
+		}
+		turns, err := l.find(IndexAlias, aliasOf(next(key, form)))
+		if err != nil || same(turns) {
+			return turns, err
+		}
+	}
+	return nil, nil
+}
+
+// trimmed finds the conversation of which the client has left out the oldest
+// messages.
+func (l *locator) trimmed() (match, error) {
+	n := l.last - 1 // the newest reply
+	if n == 0 || l.entries[n-1].role != "user" {
+		return match{}, nil
+	}
+	var verified []Turn
+	for _, form := range l.entries[n].forms() {
+		key := l.pair(l.entries[n-1].digest, form)
+		for _, at := range []struct {
+			index Index
+			key   Digest
+		}{{IndexPair, key}, {IndexAlias, aliasOf(key)}} {
+			turns, err := l.find(at.index, at.key)
+			if err != nil || len(turns) == maxCandidates {
+				return match{}, err // too many to tell them apart
+			}
+			for _, t := range turns {
+				ok, err := l.endsWith(t)
+				if err != nil {
+					return match{}, err
+				}
+				if ok && t.Indexed {
+					verified = append(verified, t)
+				}
+			}
+		}
+	}
+	if len(verified) == 0 || !same(verified) {
+		return match{}, nil
+	}
+	t := verified[0]
+	return match{known: l.last, turns: verified, chain: t.Chain, loose: t.Loose}, nil
+}
+
+// endsWith reports whether the conversation up to a turn ends with all messages
+// up to the newest reply.
+func (l *locator) endsWith(t Turn) (bool, error) {
+	i := l.last - 1
+	for {
+		for k := len(t.Messages) - 1; k >= 0 && i >= 0; k-- {
+			forms := []Digest{t.Messages[k]}
+			if k == len(t.Messages)-1 {
+				forms = append(forms, t.Variants...)
+			}
+			if !l.entries[i].isOneOf(forms) {
+				return false, nil
+			}
+			i--
+		}
+		if i < 0 {
+			return true, nil
+		}
+		if t.Partial || t.ParentID == "" {
+			return false, nil
+		}
+		parent, err := l.turn(t.ChatID, t.ParentID)
+		if errors.Is(err, ErrNotFound) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		t = parent
+	}
+}
+
+func (e *entry) isOneOf(recorded []Digest) bool {
+	return slices.ContainsFunc(e.forms(), func(d Digest) bool { return slices.Contains(recorded, d) })
+}
+
+// same reports whether there are turns and all are of the same conversation.
+func same(turns []Turn) bool {
+	for i := range turns {
+		if turns[i].Chain != turns[0].Chain {
+			return false
+		}
+	}
+	return len(turns) > 0
+}
+
+// digests returns those of the first messages.
+func (c *Conversation) digests(known int) (chain, loose Digest) {
+	chain, loose = c.chain, c.loose
+	for i := range known {
+		chain, loose = next(chain, c.entries[i].digest), next(loose, c.entries[i].digest)
+	}
+	return chain, loose
+}
+
+// find returns the turns with a key that are of this scope. A store that is
+// damaged, or shared with others, is not trusted with that.
+func (l *locator) find(index Index, key Digest) ([]Turn, error) {
+	if err := l.count(); err != nil {
+		return nil, err
+	}
+	turns, err := l.store.Find(l.ctx, index, key, maxCandidates)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(turns, func(t Turn) bool { return !l.mine(&t) }), nil
+}
+
+func (l *locator) turn(chatID, responseID string) (Turn, error) {
+	if err := l.count(); err != nil {
+		return Turn{}, err
+	}
+	t, err := l.store.Turn(l.ctx, l.scope.Account, chatID, responseID)
+	if err == nil && !l.mine(&t) {
+		return Turn{}, ErrNotFound
+	}
+	return t, err
+}
+
+func (l *locator) mine(t *Turn) bool {
+	return t.Tenant == l.scope.Tenant && t.Account == l.scope.Account && t.Model == l.scope.Model && len(t.Messages) > 0
+}
+
+func (l *locator) count() error {
+	if l.reads++; l.reads > maxReads {
+		return errTooManyReads
+	}
+	return nil
+}

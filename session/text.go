@@ -1,0 +1,173 @@
+package session
+
+import (
+	"crypto/sha256"
+	"hash"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// folder digests a text that comes in pieces, with every run of white space as
+// one space and none at the ends. Pieces must not part characters.
+type folder struct {
+	sum   hash.Hash
+	buf   [128]byte
+	n     int  // bytes in buf
+	runes int  // characters so far, folded
+	space bool // white space came after the last character
+}
+
+func newFolder() *folder { return &folder{sum: sha256.New()} }
+
+// clone returns a folder that has got the same text.
+func (f *folder) clone() *folder {
+	f.flush()
+	sum, err := f.sum.(hash.Cloner).Clone()
+	if err != nil {
+		panic(err) // SHA-256 can be cloned
+	}
+	return &folder{sum: sum, runes: f.runes, space: f.space}
+}
+
+func (f *folder) write(p []byte) {
+	for i := 0; i < len(p); {
+		c := p[i]
+		if c < utf8.RuneSelf {
+			if isSpace(c) {
+				f.space = true
+			} else {
+				f.put(p[i : i+1])
+			}
+			i++
+			continue
+		}
+		r, size := utf8.DecodeRune(p[i:])
+		if unicode.IsSpace(r) {
+			f.space = true
+		} else {
+			f.put(p[i : i+size])
+		}
+		i += size
+	}
+}
+
+func isSpace(c byte) bool { return c == ' ' || c >= '\t' && c <= '\r' }
+
+// put adds one character.
+func (f *folder) put(char []byte) {
+	if f.n > len(f.buf)-1-utf8.UTFMax {
+		f.flush()
+	}
+	if f.space && f.runes > 0 {
+		f.buf[f.n] = ' '
+		f.n++
+		f.runes++
+	}
+	f.space = false
+	f.n += copy(f.buf[f.n:], char)
+	f.runes++
+}
+
+func (f *folder) flush() {
+	f.sum.Write(f.buf[:f.n])
+	f.n = 0
+}
+
+// digest returns the digest of the text so far.
+func (f *folder) digest() Digest {
+	f.flush()
+	var out [sha256.Size]byte
+	f.sum.Sum(out[:0])
+	return cut(out)
+}
+
+// fold returns the digest of a whole text and how many characters it has, folded.
+func fold(text string) (Digest, int) {
+	f := newFolder()
+	for chunk := range chunks(text) {
+		f.write(chunk)
+	}
+	return f.digest(), f.runes
+}
+
+// chunks yields a text in pieces that part no characters. The pieces are valid
+// until the next.
+func chunks(text string) func(yield func([]byte) bool) {
+	return func(yield func([]byte) bool) {
+		var buf [512]byte
+		for len(text) > 0 {
+			n := copy(buf[:], text)
+			for n < len(text) && n > len(buf)-utf8.UTFMax && !utf8.RuneStart(text[n]) {
+				n--
+			}
+			if !yield(buf[:n]) {
+				return
+			}
+			text = text[n:]
+		}
+	}
+}
+
+// unquoter passes a text on without the marks of quotations, which are `>` at
+// the start of lines. Clients show reasoning like that.
+type unquoter struct {
+	to     *folder
+	inLine bool // past the marks of the line
+}
+
+func (u *unquoter) write(p []byte) {
+	start := 0
+	for i, c := range p {
+		switch {
+		case c == '\n':
+			u.inLine = false
+		case u.inLine:
+		case c == '>' || c == ' ' || c == '\t':
+			u.to.write(p[start:i])
+			start = i + 1
+		default:
+			u.inLine = true
+		}
+	}
+	u.to.write(p[start:])
+}
+
+// The marks around what clients take out of replies.
+const (
+	thinkOpen, thinkClose = "<think>", "</think>"
+	toolOpen, toolClose   = "<tool_use>", "</tool_use>"
+	detailsOpen           = `<details type="reasoning"`
+	detailsClose          = "</details>"
+)
+
+// withoutReasoning returns a reply without the reasoning that clients put into
+// its text: blocks of <think> at its start, and of <details type="reasoning">
+// anywhere. A block without an end stays.
+func withoutReasoning(text string) string {
+	if strings.Contains(text, detailsOpen) {
+		text = withoutDetails(text)
+	}
+	for {
+		inner, found := strings.CutPrefix(strings.TrimLeftFunc(text, unicode.IsSpace), thinkOpen)
+		_, after, closed := strings.Cut(inner, thinkClose)
+		if !found || !closed {
+			return text
+		}
+		text = after
+	}
+}
+
+func withoutDetails(text string) string {
+	var b strings.Builder
+	for {
+		before, inner, found := strings.Cut(text, detailsOpen)
+		_, after, closed := strings.Cut(inner, detailsClose)
+		if !found || !closed {
+			b.WriteString(text)
+			return b.String()
+		}
+		b.WriteString(before)
+		text = after
+	}
+}
