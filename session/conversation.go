@@ -44,8 +44,15 @@ func New(scope Scope, system string, messages []Message) *Conversation {
 // next returns the digest of a conversation with one more message.
 func next(chain, message Digest) Digest { return join("chain", chain, message) }
 
-// aliasOf returns the key in IndexAlias for a key of another index.
-func aliasOf(key Digest) Digest { return join("alias", key) }
+// aliasOf returns the key in IndexAlias for a key of another index. A conversation
+// without a system text has the same key in IndexChain as one with some has in
+// IndexLoose, and must not be taken for it.
+func aliasOf(index Index, key Digest) Digest {
+	if index == IndexLoose {
+		return join("loose alias", key)
+	}
+	return join("alias", key)
+}
 
 // pair returns the key for the index of last pairs.
 func (c *Conversation) pair(user, reply Digest) Digest {
@@ -92,13 +99,17 @@ func (c *Conversation) Turn(p Place, chatID, responseID string, reply *Reply, no
 	}
 	t.Chain, t.Loose = next(chain, f.digest), next(loose, f.digest)
 	for _, v := range f.variants {
-		t.Aliases = append(t.Aliases, aliasOf(next(chain, v)), aliasOf(next(loose, v)))
+		t.Aliases = append(t.Aliases, aliasOf(IndexChain, next(chain, v)), aliasOf(IndexLoose, next(loose, v)))
+	}
+	if !t.Indexed {
+		// Short replies are not in IndexLoose, but stand in the middle of what is.
+		t.Aliases = append(t.Aliases, aliasOf(IndexLoose, t.Loose))
 	}
 	if n := len(c.entries); n > 0 && c.entries[n-1].role == "user" {
 		user := c.entries[n-1].digest
 		t.Pair = c.pair(user, f.digest)
 		for _, v := range f.variants {
-			t.Aliases = append(t.Aliases, aliasOf(c.pair(user, v)))
+			t.Aliases = append(t.Aliases, aliasOf(IndexPair, c.pair(user, v)))
 		}
 	}
 	t.Messages, t.Partial = messageDigests(added, f.digest)

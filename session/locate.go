@@ -84,12 +84,26 @@ func (l *locator) search() (match, error) {
 	if err != nil || best.known == l.last {
 		return best, err
 	}
-	if trimmed, err := l.trimmed(); err != nil || len(trimmed.turns) > 0 {
+	if !l.entries[l.last-1].indexed {
+		return best, nil
+	}
+	weaker, err := l.weaker()
+	if len(weaker.turns) > 0 || err != nil && !errors.Is(err, errTooManyReads) {
+		return weaker, err
+	}
+	return best, nil
+}
+
+// weaker finds the place by the rules that do not look at the whole
+// conversation.
+func (l *locator) weaker() (match, error) {
+	trimmed, err := l.trimmed()
+	if err != nil || len(trimmed.turns) > 0 {
 		return trimmed, err
 	}
 	loose, err := l.longest(IndexLoose, l.loose)
 	if err != nil || loose.known < l.last || !same(loose.turns) || !loose.turns[0].Indexed {
-		return best, err
+		return match{}, err
 	}
 	loose.systemChanged = true
 	return loose, nil
@@ -99,8 +113,10 @@ func (l *locator) search() (match, error) {
 func (l *locator) longest(index Index, root Digest) (match, error) {
 	keys := make([]Digest, l.last+1)
 	keys[0] = root
-	for i := range l.last {
-		keys[i+1] = next(keys[i], l.entries[i].digest)
+	digests := make([]Digest, l.last)
+	for i := range digests {
+		digests[i] = l.entries[i].digest
+		keys[i+1] = next(keys[i], digests[i])
 	}
 	var best match
 	for i := l.last; i > 0 && best.known == 0; i-- {
@@ -116,18 +132,22 @@ func (l *locator) longest(index Index, root Digest) (match, error) {
 		}
 	}
 	if best.known < l.last {
-		if err := l.extend(index, keys, &best); err != nil {
+		err := l.extend(index, keys, digests, &best)
+		if err != nil && !errors.Is(err, errTooManyReads) {
 			return match{}, err
 		}
 	}
-	best.chain, best.loose = l.digests(best.known)
+	best.chain, best.loose = l.chain, l.loose
+	for _, d := range digests[:best.known] {
+		best.chain, best.loose = next(best.chain, d), next(best.loose, d)
+	}
 	return best, nil
 }
 
 // extend goes on from the known part of the conversation, through replies that
-// came back in another form than they were recorded in. Those it replaces by the
-// recorded form.
-func (l *locator) extend(index Index, keys []Digest, best *match) error {
+// came back in another form than they were recorded in. The digests of those it
+// replaces by the recorded ones.
+func (l *locator) extend(index Index, keys, digests []Digest, best *match) error {
 	key, moved := keys[best.known], false
 	for i := best.known; i < l.last; i++ {
 		e := &l.entries[i]
@@ -138,12 +158,12 @@ func (l *locator) extend(index Index, keys []Digest, best *match) error {
 			}
 			if len(turns) > 0 {
 				recorded := turns[0].Messages[len(turns[0].Messages)-1]
-				moved = moved || recorded != e.digest
-				e.digest = recorded
+				moved = moved || recorded != digests[i]
+				digests[i] = recorded
 				*best = match{known: i + 1, turns: turns}
 			}
 		}
-		key = next(key, e.digest)
+		key = next(key, digests[i])
 	}
 	return nil
 }
@@ -159,7 +179,7 @@ func (l *locator) reply(index Index, key Digest, e *entry, moved bool) ([]Turn, 
 				return turns, err
 			}
 		}
-		turns, err := l.find(IndexAlias, aliasOf(next(key, form)))
+		turns, err := l.find(IndexAlias, aliasOf(index, next(key, form)))
 		if err != nil || same(turns) {
 			return turns, err
 		}
@@ -180,7 +200,7 @@ func (l *locator) trimmed() (match, error) {
 		for _, at := range []struct {
 			index Index
 			key   Digest
-		}{{IndexPair, key}, {IndexAlias, aliasOf(key)}} {
+		}{{IndexPair, key}, {IndexAlias, aliasOf(IndexPair, key)}} {
 			turns, err := l.find(at.index, at.key)
 			if err != nil || len(turns) == maxCandidates {
 				return match{}, err // too many to tell them apart
@@ -247,15 +267,6 @@ func same(turns []Turn) bool {
 		}
 	}
 	return len(turns) > 0
-}
-
-// digests returns those of the first messages.
-func (c *Conversation) digests(known int) (chain, loose Digest) {
-	chain, loose = c.chain, c.loose
-	for i := range known {
-		chain, loose = next(chain, c.entries[i].digest), next(loose, c.entries[i].digest)
-	}
-	return chain, loose
 }
 
 // find returns the turns with a key that are of this scope. A store that is

@@ -58,7 +58,8 @@ type Turn struct {
 	// Pair.
 	Indexed bool
 	// Aliases are the keys of the index Alias: digests of the same conversation
-	// with the reply in other forms in which clients send it back.
+	// with the reply in other forms in which clients send it back, and of one
+	// with a reply that is too short for the index Loose.
 	Aliases []Digest
 
 	// Messages are the digests of the messages that the turn added to those of

@@ -1,0 +1,286 @@
+package session
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+)
+
+// memory is the plainest Store: a list of turns and a list of chats.
+type memory struct {
+	mu     sync.Mutex
+	turns  []*Turn // in the order in which they were recorded
+	keys   map[memoryKey][]*Turn
+	chats  []*Chat
+	closed bool
+
+	// For tests: how often turns were read, what reads return instead of turns,
+	// and how turns are changed on their way out.
+	reads  int
+	fail   error
+	tamper func(*Turn)
+}
+
+type memoryKey struct {
+	index Index
+	key   Digest
+}
+
+var errForeignChat = errors.New("the chat belongs to another tenant")
+
+func (m *memory) begin() (end func(), err error) {
+	m.mu.Lock()
+	if m.closed {
+		m.mu.Unlock()
+		return nil, ErrUnavailable
+	}
+	return m.mu.Unlock, nil
+}
+
+// out returns a turn as it goes out.
+func (m *memory) out(t *Turn) Turn {
+	c := *t
+	c.Aliases, c.Messages, c.Variants = nil, slices.Clone(t.Messages), slices.Clone(t.Variants)
+	if m.tamper != nil {
+		m.tamper(&c)
+	}
+	return c
+}
+
+func (m *memory) Find(_ context.Context, index Index, key Digest, limit int) ([]Turn, error) {
+	end, err := m.begin()
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	m.reads++
+	if m.fail != nil {
+		return nil, m.fail
+	}
+	found := slices.Clone(m.keys[memoryKey{index, key}])
+	slices.Reverse(found) // of those of the same time, the last recorded first
+	slices.SortStableFunc(found, func(a, b *Turn) int {
+		if a.Continued != b.Continued {
+			if a.Continued {
+				return 1
+			}
+			return -1
+		}
+		return b.Time.Compare(a.Time)
+	})
+	var turns []Turn
+	for _, t := range found[:min(limit, len(found))] {
+		turns = append(turns, m.out(t))
+	}
+	return turns, nil
+}
+
+func (m *memory) Turn(_ context.Context, account Digest, chatID, responseID string) (Turn, error) {
+	end, err := m.begin()
+	if err != nil {
+		return Turn{}, err
+	}
+	defer end()
+	m.reads++
+	if m.fail != nil {
+		return Turn{}, m.fail
+	}
+	if t := m.turn(account, chatID, responseID); t != nil {
+		return m.out(t), nil
+	}
+	return Turn{}, ErrNotFound
+}
+
+func (m *memory) turn(account Digest, chatID, responseID string) *Turn {
+	for _, t := range m.turns {
+		if t.Account == account && t.ChatID == chatID && t.ResponseID == responseID {
+			return t
+		}
+	}
+	return nil
+}
+
+func (m *memory) Record(_ context.Context, t Turn) error {
+	end, err := m.begin()
+	if err != nil {
+		return err
+	}
+	defer end()
+	chat := m.chat(t.Account, t.ChatID)
+	switch {
+	case chat == nil:
+		chat = &Chat{Account: t.Account, ID: t.ChatID, Tenant: t.Tenant, Model: t.Model, Created: t.Time, Used: t.Time}
+		m.chats = append(m.chats, chat)
+	case chat.Tenant != t.Tenant:
+		return errForeignChat
+	}
+	if t.Time.After(chat.Used) {
+		chat.Used = t.Time
+	}
+	if m.turn(t.Account, t.ChatID, t.ResponseID) != nil {
+		return nil
+	}
+	t.Continued = false
+	for _, other := range m.turns {
+		if other.Account != t.Account || other.ChatID != t.ChatID {
+			continue
+		}
+		if other.ResponseID == t.ParentID {
+			other.Continued = true
+		}
+		if other.ParentID == t.ResponseID {
+			t.Continued = true
+		}
+	}
+	m.turns = append(m.turns, &t)
+	m.index(&t)
+	return nil
+}
+
+func (m *memory) index(t *Turn) {
+	if m.keys == nil {
+		m.keys = make(map[memoryKey][]*Turn)
+	}
+	add := func(index Index, key Digest) {
+		k := memoryKey{index, key}
+		if !slices.Contains(m.keys[k], t) {
+			m.keys[k] = append(m.keys[k], t)
+		}
+	}
+	add(IndexChain, t.Chain)
+	for _, a := range t.Aliases {
+		add(IndexAlias, a)
+	}
+	if t.Indexed {
+		add(IndexLoose, t.Loose)
+		if !t.Pair.IsZero() {
+			add(IndexPair, t.Pair)
+		}
+	}
+}
+
+// remove removes turns, and returns how many.
+func (m *memory) remove(which func(*Turn) bool) int {
+	before := len(m.turns)
+	m.turns = slices.DeleteFunc(m.turns, which)
+	m.keys = nil
+	for _, t := range m.turns {
+		m.index(t)
+	}
+	return before - len(m.turns)
+}
+
+func (m *memory) chat(account Digest, id string) *Chat {
+	for _, c := range m.chats {
+		if c.Account == account && c.ID == id {
+			return c
+		}
+	}
+	return nil
+}
+
+func (m *memory) AddChat(_ context.Context, c Chat) error {
+	end, err := m.begin()
+	if err != nil {
+		return err
+	}
+	defer end()
+	if old := m.chat(c.Account, c.ID); old != nil {
+		if c.Used.After(old.Used) {
+			old.Used = c.Used
+		}
+		return nil
+	}
+	m.chats = append(m.chats, &c)
+	return nil
+}
+
+func (m *memory) Chat(_ context.Context, account Digest, chatID string) (Chat, error) {
+	end, err := m.begin()
+	if err != nil {
+		return Chat{}, err
+	}
+	defer end()
+	if c := m.chat(account, chatID); c != nil {
+		return *c, nil
+	}
+	return Chat{}, ErrNotFound
+}
+
+func (m *memory) ForgetTurns(_ context.Context, account Digest, chatID string) error {
+	end, err := m.begin()
+	if err != nil {
+		return err
+	}
+	defer end()
+	m.remove(func(t *Turn) bool { return t.Account == account && t.ChatID == chatID })
+	return nil
+}
+
+func (m *memory) RemoveChat(_ context.Context, account Digest, chatID string) error {
+	end, err := m.begin()
+	if err != nil {
+		return err
+	}
+	defer end()
+	m.remove(func(t *Turn) bool { return t.Account == account && t.ChatID == chatID })
+	m.chats = slices.DeleteFunc(m.chats, func(c *Chat) bool { return c.Account == account && c.ID == chatID })
+	return nil
+}
+
+func (m *memory) IdleChats(_ context.Context, account Digest, before time.Time, limit int) ([]Chat, error) {
+	end, err := m.begin()
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	var idle []Chat
+	for _, c := range m.chats {
+		if c.Account == account && c.Disposable && c.Used.Before(before) {
+			idle = append(idle, *c)
+		}
+	}
+	slices.SortStableFunc(idle, func(a, b Chat) int {
+		return cmp.Or(a.Used.Compare(b.Used), cmp.Compare(a.ID, b.ID))
+	})
+	return idle[:min(limit, len(idle))], nil
+}
+
+func (m *memory) Prune(_ context.Context, before time.Time, keep, limit int) (int, error) {
+	end, err := m.begin()
+	if err != nil {
+		return 0, err
+	}
+	defer end()
+	oldest := slices.Clone(m.turns)
+	slices.SortStableFunc(oldest, func(a, b *Turn) int { return a.Time.Compare(b.Time) })
+	gone := make(map[*Turn]bool)
+	for i, t := range oldest {
+		if len(gone) < limit && (t.Time.Before(before) || len(oldest)-i > keep) {
+			gone[t] = true
+		}
+	}
+	removed := m.remove(func(t *Turn) bool { return gone[t] })
+	chats := 0
+	m.chats = slices.DeleteFunc(m.chats, func(c *Chat) bool {
+		has := func(t *Turn) bool { return t.Account == c.Account && t.ChatID == c.ID }
+		if chats == limit || !c.Used.Before(before) || slices.ContainsFunc(m.turns, has) {
+			return false
+		}
+		chats++
+		return true
+	})
+	return removed + chats, nil
+}
+
+func (m *memory) Close() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.closed = true
+	return nil
+}
+
+var _ Store = (*memory)(nil)
