@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -173,4 +175,19 @@ func (a answer) saw(t testing.TB, want ...string) {
 	if !slices.Equal(a.seen, want) {
 		t.Fatalf("the model saw\n  %s\nwant\n  %s", strings.Join(a.seen, "\n  "), strings.Join(want, "\n  "))
 	}
+}
+
+// seed returns a seed for random numbers, and prints it.
+func seed(t testing.TB) uint64 {
+	t.Helper()
+	n := uint64(time.Now().UnixNano())
+	if s := os.Getenv("SESSION_TEST_SEED"); s != "" {
+		given, err := strconv.ParseUint(s, 10, 64)
+		if err != nil {
+			t.Fatalf("SESSION_TEST_SEED: %v", err)
+		}
+		n = given
+	}
+	t.Logf("SESSION_TEST_SEED=%d", n)
+	return n
 }

@@ -35,12 +35,10 @@ func (r *Reply) Reasoning(p []byte) {
 
 // Text takes a piece of the reply, which parts no characters.
 func (r *Reply) Text(p []byte) {
-	if r.exact == nil {
-		r.exact = newFolder()
-		if r.quoted != nil {
-			r.quoted.write([]byte("\n\n"))
-		}
+	if len(p) == 0 {
+		return
 	}
+	r.begin()
 	if r.quoted != nil {
 		r.quoted.write(p)
 	}
@@ -50,6 +48,17 @@ func (r *Reply) Text(p []byte) {
 	}
 	for len(p) > 0 {
 		p = r.step(p)
+	}
+}
+
+// begin begins the text, if it has not begun.
+func (r *Reply) begin() {
+	if r.exact != nil {
+		return
+	}
+	r.exact = newFolder()
+	if r.quoted != nil {
+		r.quoted.write([]byte("\n\n"))
 	}
 }
 
@@ -139,15 +148,14 @@ type forms struct {
 
 // forms ends the reply.
 func (r *Reply) forms() forms {
-	if r.exact == nil {
-		r.Text(nil)
-	}
+	r.begin()
 	if len(r.held) > 0 {
 		r.pass(r.held)
 		r.held = nil
 	}
 	f := forms{digest: replyDigest(r.exact.digest()), indexed: r.exact.runes >= minIndexed}
-	if r.bare != nil && r.bare.runes > 0 {
+	// Nobody takes out a block without an end.
+	if r.bare != nil && r.bare.runes > 0 && r.inside == "" {
 		f.variants = append(f.variants, replyDigest(r.bare.digest()))
 	}
 	if r.quoted != nil {

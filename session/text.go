@@ -97,16 +97,27 @@ func chunks(text string) func(yield func([]byte) bool) {
 	return func(yield func([]byte) bool) {
 		var buf [512]byte
 		for len(text) > 0 {
-			n := copy(buf[:], text)
-			for n < len(text) && n > len(buf)-utf8.UTFMax && !utf8.RuneStart(text[n]) {
-				n--
-			}
+			n := whole(buf[:copy(buf[:], text)])
 			if !yield(buf[:n]) {
 				return
 			}
 			text = text[n:]
 		}
 	}
+}
+
+// whole returns how many bytes of a text come before a character that is parted by
+// its end.
+func whole(p []byte) int {
+	for i := len(p) - 1; i > len(p)-utf8.UTFMax && i > 0; i-- {
+		if utf8.RuneStart(p[i]) {
+			if !utf8.FullRune(p[i:]) {
+				return i
+			}
+			break
+		}
+	}
+	return len(p)
 }
 
 // unquoter passes a text on without the marks of quotations, which are `>` at

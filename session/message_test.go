@@ -1,0 +1,187 @@
+package session
+
+import (
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"unicode"
+	"unicode/utf8"
+)
+
+// sameMessage reports whether two messages are one for a conversation.
+func sameMessage(a, b Message) bool { return a.entry().digest == b.entry().digest }
+
+func TestMessagesAlike(t *testing.T) {
+	call := func(arguments string) Message {
+		return Message{Role: "assistant", Calls: []Call{{Name: "f", Arguments: arguments}}}
+	}
+	tests := map[string]struct {
+		a, b Message
+		want bool
+	}{
+		"white space":                     {user(" a\t\nb \u3000c"), user("a b c\r\n"), true},
+		"white space added within a word": {user("ab"), user("a b"), false},
+		"nothing and white space":         {assistant(""), assistant(" \n"), true},
+		"case":                            {user("a"), user("A"), false},
+		"composed characters":             {user("\u00e9"), user("e\u0301"), false},
+		"roles":                           {user("a"), system("a"), false},
+		"the role of a reply":             {user("a"), assistant("a"), false},
+		"the role of a result":            {user("a"), tool("a"), false},
+		"developer is system":             {Message{Role: "developer", Text: "a"}, system("a"), true},
+		"function is tool":                {Message{Role: "function", Text: "a"}, tool("a"), true},
+		"names of users":                  {Message{Role: "user", Name: "x", Text: "a"}, user("a"), false},
+		"a name moved into the text":      {Message{Role: "user", Name: "x", Text: "a"}, user("xa"), false},
+		"names of tools":                  {Message{Role: "function", Name: "f", Text: "a"}, tool("a"), true},
+		"names of assistants":             {Message{Role: "assistant", Name: "x", Text: "a"}, assistant("a"), true},
+		"arguments with spaces":           {call(`{"a":1,"b":"x"}`), call("{ \"a\" : 1,\n\"b\":\"x\" }"), true},
+		"arguments in another order":      {call(`{"a":1,"b":2}`), call(`{"b":2,"a":1}`), true},
+		"arguments with escapes":          {call(`{"a":"\u00e9\/"}`), call(`{"a":"é/"}`), true},
+		"spaces in an argument":           {call(`{"a":"x y"}`), call(`{"a":"x  y"}`), false},
+		"an argument changed":             {call(`{"a":1}`), call(`{"a":2}`), false},
+		"an argument as text":             {call(`{"a":1}`), call(`{"a":"1"}`), false},
+		"a list in another order":         {call(`[1,2]`), call(`[2,1]`), false},
+		"whole numbers beyond floats":     {call(`{"a":9007199254740993}`), call(`{"a":9007199254740992}`), false},
+		"not JSON":                        {call(`{"a":`), call(`{"a": `), false},
+		"calls left out":                  {call(`{}`), assistant(""), false},
+		"names of calls":                  {call(`{}`), Message{Role: "assistant", Calls: []Call{{Name: "g", Arguments: "{}"}}}, false},
+		"a call moved into the text":      {call(`{}`), assistant("f{}"), false},
+		"two calls in one": {
+			Message{Role: "assistant", Calls: []Call{{"f", "1"}, {"g", "2"}}},
+			Message{Role: "assistant", Calls: []Call{{"f", "1g2"}}}, false,
+		},
+		"the order of calls": {
+			Message{Role: "assistant", Calls: []Call{{"f", "1"}, {"g", "2"}}},
+			Message{Role: "assistant", Calls: []Call{{"g", "2"}, {"f", "1"}}}, false,
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := sameMessage(test.a, test.b); got != test.want {
+				t.Errorf("alike: %v, want %v", got, test.want)
+			}
+		})
+	}
+}
+
+func TestWithoutReasoning(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                  "",
+		"a":                 "a",
+		"<think>a</think>b": "b",
+		" \u3000<think>a</think>\n<think>b</think>\n c": "\n c",
+		"<think>a</think>":                   "",
+		"<think>a":                           "<think>a",
+		"<think>a</think><think>b":           "<think>b",
+		"a<think>b</think>":                  "a<think>b</think>",
+		"<think>a<think>b</think>c</think>d": "c</think>d",
+		"<Think>a</Think>b":                  "<Think>a</Think>b",
+		`<details type="reasoning" done="true">a</details>b`:                             "b",
+		`a<details type="reasoning">b</details>c<details type="reasoning">d</details>e`:  "ace",
+		`a<details type="reasoning">b`:                                                   `a<details type="reasoning">b`,
+		`<details type="reasoning">a</details><think>b</think>c`:                         "c",
+		`<think>b</think><details type="reasoning">a</details>c`:                         "c",
+		`<details><summary>a</summary>b</details>c`:                                      `<details><summary>a</summary>b</details>c`,
+		`<details type="tool_calls">b</details>c`:                                        `<details type="tool_calls">b</details>c`,
+		`<details type="reasoning">a</details>b<details type="reasoning">unended so far`: `b<details type="reasoning">unended so far`,
+	} {
+		if got := withoutReasoning(text); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}
+
+// TestChunks parts texts, also such that are not UTF-8, and folds them: the same
+// as in one piece.
+func TestChunks(t *testing.T) {
+	for _, unit := range []string{"a", "é", "好", "\u3000", "\U0001f600", "a\u3000", "\x80", "\xe3\x80", "\xf0\x9f", "\u3000\x80\x80\x80\x80", "\U0001f600\xbf"} {
+		for shift := range 8 {
+			text := strings.Repeat("x", shift) + strings.Repeat(unit, 1200/len(unit)) + "y"
+			var joined []byte
+			for chunk := range chunks(text) {
+				if len(chunk) == 0 {
+					t.Fatalf("%q: an empty piece", unit)
+				}
+				joined = append(joined, chunk...)
+			}
+			if string(joined) != text {
+				t.Fatalf("%q: the pieces are another text", unit)
+			}
+			whole := newFolder()
+			whole.write([]byte(text))
+			if got, runes := fold(text); got != whole.digest() || runes != whole.runes {
+				t.Errorf("%q after %d: in pieces %v of %d characters, whole %v of %d", unit, shift, got, runes, whole.digest(), whole.runes)
+			}
+		}
+	}
+}
+
+func FuzzMessage(f *testing.F) {
+	for _, test := range replies {
+		f.Add(test.text, test.reasoning)
+		f.Add("<think>"+test.reasoning+"</think>"+test.text, `{"a": 1.50}`)
+		f.Add(`<details type="reasoning">`+test.reasoning+"</details>"+test.text, `{"b":1,"a":[]}`)
+		f.Add("> "+test.reasoning+"\n\n"+test.text, "\xff")
+	}
+	f.Fuzz(func(t *testing.T, text, arguments string) {
+		checkMessage(t, text, arguments)
+	})
+}
+
+// checkMessage checks what holds for any message.
+func checkMessage(t *testing.T, text, arguments string) {
+	t.Helper()
+	if once := canonical(arguments); canonical(once) != once {
+		t.Errorf("%q: canonical is %q, and then %q", arguments, once, canonical(once))
+	}
+	once := withoutReasoning(text)
+	// Only what was put together of the parts around a block may be taken out in
+	// a second go.
+	if twice := withoutReasoning(once); twice != once && strings.Count(once, detailsOpen) == 0 {
+		t.Errorf("%q without reasoning is %q, and then %q", text, once, twice)
+	}
+	if !strings.Contains(text, detailsOpen) && !strings.HasSuffix(text, once) {
+		t.Errorf("%q is no end of %q", once, text)
+	}
+	for _, m := range []Message{{Role: "assistant", Text: text}, {Role: "assistant", Text: text, Calls: []Call{{"f", arguments}}}} {
+		e := m.entry()
+		if len(e.variants) > 2 {
+			t.Errorf("%d variants", len(e.variants))
+		}
+		m.Text = " \n" + m.Text + "\t"
+		if spaced := m.entry(); utf8.ValidString(text) && !slices.Equal(spaced.forms(), e.forms()) {
+			t.Errorf("%q has other forms with white space around", text)
+		}
+		m.Text = strings.TrimSpace(m.Text) + "x"
+		if other := m.entry(); other.digest == e.digest {
+			t.Errorf("%q has the same digest with a letter more", text)
+		}
+	}
+	m := user(text)
+	if e := m.entry(); len(e.variants) > 0 || e.digest == (&Message{Role: "assistant", Text: text}).entry().digest {
+		t.Errorf("%q of a user counts as a reply", text)
+	}
+}
+
+// Texts that differ in more than white space have different digests, wherever
+// they are parted.
+func TestFoldDiffers(t *testing.T) {
+	r := rand.New(rand.NewPCG(seed(t), 0))
+	seen := make(map[Digest]string)
+	for range 20_000 {
+		b := make([]rune, r.IntN(6))
+		for i := range b {
+			b[i] = []rune("ab \n\u3000好")[r.IntN(6)]
+		}
+		text := string(b)
+		d, n := fold(text)
+		folded := strings.Join(strings.FieldsFunc(text, unicode.IsSpace), " ")
+		if n != utf8.RuneCountInString(folded) {
+			t.Fatalf("%q has %d characters", text, n)
+		}
+		if old, ok := seen[d]; ok && old != folded {
+			t.Fatalf("%q and %q have one digest", old, folded)
+		}
+		seen[d] = folded
+	}
+}
