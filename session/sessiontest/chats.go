@@ -1,0 +1,261 @@
+package sessiontest
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"testing"
+
+	"github.com/caddy-qwen/caddy-qwen/session"
+)
+
+func chat(id string, used int) session.Chat {
+	return session.Chat{Account: here, ID: id, Tenant: "ann", Model: "m", Disposable: true, Created: at(0), Used: at(used)}
+}
+
+func testAddChat(t *testing.T, s *store) {
+	want := chat("c", 5)
+	kept := chat("kept", 6)
+	kept.Disposable = false
+	s.addChat(want, kept)
+	sameChat(t, s.chat("c"), want)
+	sameChat(t, s.chat("kept"), kept)
+}
+
+func testAddChatTwice(t *testing.T, s *store) {
+	first := chat("c", 5)
+	s.addChat(first)
+	other := session.Chat{Account: here, ID: "c", Tenant: "bob", Model: "n", Created: at(1), Used: at(4)}
+	s.addChat(other)
+	sameChat(t, s.chat("c"), first)
+	other.Used = at(9)
+	s.addChat(other)
+	first.Used = at(9)
+	sameChat(t, s.chat("c"), first)
+	// A chat that a turn has added stays what it is.
+	s.record(turn("d", "r", "", 3))
+	s.addChat(chat("d", 1))
+	if s.chat("d").Disposable {
+		t.Error("a chat has become disposable")
+	}
+}
+
+func testChatAccounts(t *testing.T, s *store) {
+	a, b := chat("c", 1), chat("c", 2)
+	b.Account, b.Tenant = there, "bob"
+	s.addChat(a, b)
+	sameChat(t, s.chat("c"), a)
+	got, err := s.Chat(s.ctx, there, "c")
+	s.must(err)
+	sameChat(t, got, b)
+	s.must(s.RemoveChat(s.ctx, there, "c"))
+	sameChat(t, s.chat("c"), a)
+}
+
+func testForgetTurns(t *testing.T, s *store) {
+	a := turn("c", "r1", "", 1)
+	a.Aliases = []session.Digest{key(100)}
+	elsewhere := turn("c", "r1", "", 9)
+	elsewhere.Account = there
+	s.record(a, turn("c", "r2", "r1", 2), turn("d", "r1", "", 3), elsewhere)
+	s.must(s.ForgetTurns(s.ctx, here, "c"))
+	s.must(s.ForgetTurns(s.ctx, here, "c"))
+	s.must(s.ForgetTurns(s.ctx, here, "unknown"))
+	s.noTurn("c", "r1")
+	s.noTurn("c", "r2")
+	s.finds(session.IndexChain, a.Chain, 5)
+	s.finds(session.IndexLoose, a.Loose, 5)
+	s.finds(session.IndexPair, a.Pair, 5)
+	s.finds(session.IndexAlias, key(100), 5)
+	s.finds(session.IndexChain, key(12), 5, "d/r1")
+	s.finds(session.IndexChain, elsewhere.Chain, 5, "c/r1")
+	s.chat("c")
+	// The chat can be used again, also for the same turn.
+	s.record(a)
+	if s.turn("c", "r1").Continued {
+		t.Error("continued by a forgotten turn")
+	}
+	s.finds(session.IndexAlias, key(100), 5, "c/r1")
+}
+
+func testRemoveChat(t *testing.T, s *store) {
+	a := turn("c", "r1", "", 1)
+	a.Aliases = []session.Digest{key(100)}
+	s.record(a, turn("d", "r1", "", 3))
+	s.must(s.RemoveChat(s.ctx, here, "c"))
+	s.must(s.RemoveChat(s.ctx, here, "c"))
+	s.noChat("c")
+	s.noTurn("c", "r1")
+	s.finds(session.IndexChain, a.Chain, 5)
+	s.finds(session.IndexAlias, key(100), 5)
+	s.chat("d")
+	// Its id is free, also for somebody else.
+	a.Tenant = "bob"
+	s.record(a)
+	if got := s.chat("c").Tenant; got != "bob" {
+		t.Errorf("the chat belongs to %s", got)
+	}
+}
+
+func (s *store) idles(limit int, before int, want ...string) {
+	s.t.Helper()
+	found, err := s.IdleChats(s.ctx, here, at(before), limit)
+	s.must(err)
+	got := []string{}
+	for _, c := range found {
+		got = append(got, c.ID)
+		if !reflect.DeepEqual(describeChat(c), describeChat(s.chat(c.ID))) {
+			s.t.Errorf("%s is %s", c.ID, describeChat(c))
+		}
+	}
+	if len(got)+len(want) > 0 && !reflect.DeepEqual(got, want) {
+		s.t.Errorf("idle: %v, not %v", got, want)
+	}
+}
+
+func testIdleChats(t *testing.T, s *store) {
+	kept, foreign := chat("kept", 1), chat("foreign", 1)
+	kept.Disposable, foreign.Account = false, there
+	s.addChat(chat("c4", 4), chat("c2", 2), kept, foreign, chat("c3", 3))
+	s.record(turn("turn", "r", "", 1)) // adds a chat that is not disposable
+	s.idles(10, 5, "c2", "c3", "c4")
+	s.idles(10, 4, "c2", "c3")
+	s.idles(2, 5, "c2", "c3")
+	s.idles(0, 5)
+	s.idles(10, 2)
+	s.record(turn("c2", "r", "", 6)) // it is not idle any more
+	s.idles(10, 5, "c3", "c4")
+	s.must(s.RemoveChat(s.ctx, here, "c3"))
+	s.idles(10, 5, "c4")
+}
+
+func testPruneAge(t *testing.T, s *store) {
+	s.record(turn("c", "r1", "", 1), turn("c", "r2", "r1", 2), turn("c", "r3", "r2", 3))
+	s.prune(at(1), 100, 100, 0)
+	s.prune(at(3), 100, 100, 2)
+	s.noTurn("c", "r1")
+	s.noTurn("c", "r2")
+	s.turn("c", "r3")
+	s.chat("c")
+	s.finds(session.IndexChain, key(4), 5)
+	s.finds(session.IndexChain, key(12), 5, "c/r3")
+}
+
+func testPruneNumber(t *testing.T, s *store) {
+	for _, n := range []int{4, 2, 5, 1, 3} {
+		s.record(turn("c", fmt.Sprint("r", n), "", n))
+	}
+	s.prune(at(0), 5, 100, 0)
+	s.prune(at(0), 3, 100, 2)
+	for n := 1; n <= 5; n++ {
+		if n <= 2 {
+			s.noTurn("c", fmt.Sprint("r", n))
+		} else {
+			s.turn("c", fmt.Sprint("r", n))
+		}
+	}
+	s.prune(at(4), 1, 100, 2) // one is too old, and that and another are too many
+	s.turn("c", "r5")
+	s.noTurn("c", "r4")
+}
+
+func testPruneChats(t *testing.T, s *store) {
+	s.record(turn("gone", "r1", "", 1), turn("used", "r1", "", 1))
+	s.addChat(chat("used", 8), chat("old", 2), chat("new", 8))
+	s.record(turn("turns", "r2", "", 9))
+	// Those whose turns are removed go along.
+	s.prune(at(5), 100, 100, 4)
+	s.noTurn("used", "r1")
+	s.noChat("gone")
+	s.noChat("old")
+	s.chat("used")
+	s.chat("new")
+	s.chat("turns")
+	s.prune(at(8), 100, 100, 0) // used just then
+	s.prune(at(9), 100, 100, 2)
+	s.chat("turns")
+}
+
+func testPruneLimit(t *testing.T, s *store) {
+	for n := range 7 {
+		s.record(turn(fmt.Sprint("c", n), "r", "", n))
+	}
+	s.prune(at(100), 100, 3, 6) // three turns, and their chats
+	s.noTurn("c2", "r")
+	s.turn("c3", "r")
+	s.prune(at(100), 100, 0, 0)
+	s.prune(at(100), 100, 3, 6)
+	s.prune(at(100), 100, 3, 2)
+	s.prune(at(100), 100, 3, 0)
+}
+
+func testPruneAliases(t *testing.T, s *store) {
+	one := turn("c", "r", "", 1)
+	one.Aliases = []session.Digest{key(100)}
+	s.record(one)
+	s.prune(at(5), 100, 100, 2)
+	s.finds(session.IndexAlias, key(100), 5)
+	// Nothing of it is left for another turn to be found by.
+	s.record(turn("d", "r", "", 1))
+	s.finds(session.IndexAlias, key(100), 5)
+}
+
+func testClose(t *testing.T, s *store) {
+	s.record(turn("c", "r", "", 1))
+	s.must(s.Close())
+	s.must(s.Close())
+	_, find := s.Find(s.ctx, session.IndexChain, key(4), 1)
+	_, turnErr := s.Turn(s.ctx, here, "c", "r")
+	_, chatErr := s.Chat(s.ctx, here, "c")
+	_, idle := s.IdleChats(s.ctx, here, at(0), 1)
+	_, prune := s.Prune(s.ctx, at(0), 1, 1)
+	for name, err := range map[string]error{
+		"Find": find, "Turn": turnErr, "Chat": chatErr, "IdleChats": idle, "Prune": prune,
+		"Record":      s.Record(s.ctx, turn("c", "r2", "r", 2)),
+		"AddChat":     s.AddChat(s.ctx, chat("d", 1)),
+		"ForgetTurns": s.ForgetTurns(s.ctx, here, "c"),
+		"RemoveChat":  s.RemoveChat(s.ctx, here, "c"),
+	} {
+		if !errors.Is(err, session.ErrUnavailable) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func testReopen(t *testing.T, open func(*testing.T, string) session.Store) {
+	dir := t.TempDir()
+	s := wrap(t, open(t, dir))
+	one, two := turn("c", "r1", "", 1), turn("c", "r2", "r1", 2)
+	one.Aliases, one.Variants = []session.Digest{key(100)}, []session.Digest{key(50)}
+	s.record(one, two)
+	s.addChat(chat("d", 4))
+	s.must(s.Close())
+
+	s = wrap(t, open(t, dir))
+	s.finds(session.IndexAlias, key(100), 5, "c/r1")
+	one.Aliases, one.Continued = nil, true
+	sameTurn(t, s.turn("c", "r1"), one)
+	sameTurn(t, s.turn("c", "r2"), two)
+	sameChat(t, s.chat("d"), chat("d", 4))
+	s.record(turn("c", "r3", "r2", 3))
+	if !s.turn("c", "r2").Continued {
+		t.Error("the conversation does not go on")
+	}
+}
+
+func testReopenChanges(t *testing.T, open func(*testing.T, string) session.Store) {
+	dir := t.TempDir()
+	s := wrap(t, open(t, dir))
+	s.record(turn("old", "r", "", 1), turn("forgotten", "r", "", 7), turn("removed", "r", "", 8))
+	s.must(s.ForgetTurns(s.ctx, here, "forgotten"))
+	s.must(s.RemoveChat(s.ctx, here, "removed"))
+	s.prune(at(3), 100, 100, 2)
+	s.must(s.Close())
+
+	s = wrap(t, open(t, dir))
+	s.noChat("old")
+	s.noChat("removed")
+	s.chat("forgotten")
+	s.noTurn("forgotten", "r")
+	s.prune(at(1000), 0, 100, 1)
+}

@@ -1,0 +1,60 @@
+package sessiontest
+
+import (
+	"testing"
+
+	"github.com/caddy-qwen/caddy-qwen/session"
+)
+
+// Opener returns a new, empty store, ready for use. The tests close it; that it is
+// closed again at the end of the test must do no harm.
+type Opener func(t *testing.T) session.Store
+
+// Run tests a store against each sentence of the documentation of session.Store.
+func Run(t *testing.T, open Opener) {
+	for name, test := range map[string]func(t *testing.T, s *store){
+		"an empty store finds nothing":         testEmpty,
+		"a turn comes back as it was recorded": testRoundTrip,
+		"Find/order":                           testFindOrder,
+		"Find/limit":                           testFindLimit,
+		"Find/each index has its own keys":     testFindIndexes,
+		"Find/short replies are not indexed":   testFindIndexed,
+		"Find/aliases":                         testFindAliases,
+		"Find/many turns under one key":        testFindMany,
+		"Turn/by place":                        testTurnPlace,
+		"Record/adds the chat":                 testRecordAddsChat,
+		"Record/marks the parent":              testRecordMarksParent,
+		"Record/parent after its child":        testRecordLateParent,
+		"Record/twice is once":                 testRecordTwice,
+		"Record/uses the chat":                 testRecordUses,
+		"Record/not in a chat of another":      testRecordTenant,
+		"Record/tenants side by side":          testTenantsApart,
+		"AddChat":                              testAddChat,
+		"AddChat/twice":                        testAddChatTwice,
+		"Chat/by account":                      testChatAccounts,
+		"ForgetTurns":                          testForgetTurns,
+		"RemoveChat":                           testRemoveChat,
+		"IdleChats":                            testIdleChats,
+		"Prune/age":                            testPruneAge,
+		"Prune/number":                         testPruneNumber,
+		"Prune/chats":                          testPruneChats,
+		"Prune/limit":                          testPruneLimit,
+		"Prune/aliases":                        testPruneAliases,
+		"a context that has ended":             testContext,
+		"Close":                                testClose,
+		"Close/while in use":                   testCloseInUse,
+		"concurrent/writers and readers":       testConcurrent,
+		"concurrent/one turn":                  testConcurrentSame,
+		"concurrent/cancelled reads":           testConcurrentCancel,
+		"random/like a plain list":             testRandom,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, wrap(t, open(t))) })
+	}
+}
+
+// RunPersistent tests a store that keeps what is acknowledged after Close. The
+// function opens the store of a directory.
+func RunPersistent(t *testing.T, open func(t *testing.T, dir string) session.Store) {
+	t.Run("acknowledged turns are there after Close", func(t *testing.T) { testReopen(t, open) })
+	t.Run("acknowledged changes are there after Close", func(t *testing.T) { testReopenChanges(t, open) })
+}

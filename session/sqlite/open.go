@@ -1,0 +1,327 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	_ "modernc.org/sqlite" // the driver
+)
+
+const (
+	// readers is the number of connections that read at the same time.
+	readers = 4
+	// Kibibytes of pages that a connection keeps in memory.
+	writerCache, readerCache = 8192, 2048
+	// walLimit is what the write-ahead log is cut to after it has grown.
+	walLimit = 64 << 20
+	// lockWait is how long opening the file waits for other processes.
+	lockWait = 5 * time.Second
+)
+
+// companions are the suffixes of the files that SQLite puts beside the file.
+var companions = []string{"-wal", "-shm"}
+
+// handle is an open file.
+type handle struct {
+	path        string
+	file        os.FileInfo            // which file was at the path
+	beside      map[string]os.FileInfo // its companions
+	write, read *sql.DB
+	conns       []*sql.Conn // of both
+	writer      *writer
+	readers     chan *reader
+	pool        int // how many readers there are
+	closing     chan struct{}
+	broken      chan error // why the handle cannot be used any more
+	ctx         context.Context
+	cancel      context.CancelFunc
+	checks      sync.WaitGroup
+}
+
+// file is what was found at the path before it was opened.
+type file struct {
+	path           string
+	info           os.FileInfo
+	created, empty bool
+}
+
+// open opens the file, checks it and brings it to the latest schema.
+func (s *Store) open(ctx context.Context) (*handle, error) {
+	f, err := s.prepareFile()
+	if err != nil {
+		return nil, err
+	}
+	h := &handle{
+		path: f.path, file: f.info, beside: map[string]os.FileInfo{},
+		readers: make(chan *reader, readers),
+		closing: make(chan struct{}), broken: make(chan error, 1),
+	}
+	h.ctx, h.cancel = context.WithCancel(ctx)
+	if err := s.connect(ctx, h, f); err != nil {
+		h.close()
+		if ctx.Err() == nil && !s.hooks.tool && kindOf(err) == KindCorrupt {
+			return nil, s.quarantine(h, err)
+		}
+		return nil, err
+	}
+	for _, suffix := range companions {
+		if info, err := os.Stat(h.path + suffix); err == nil {
+			h.beside[suffix] = info
+		}
+	}
+	return h, nil
+}
+
+// prepareFile makes sure that there is a file that only its owner can read. It
+// never opens an existing one: closing it again would end the locks that other
+// connections of this process hold.
+func (s *Store) prepareFile() (f file, err error) {
+	f.path, err = filepath.Abs(s.path())
+	if err != nil {
+		return f, err
+	}
+	if !s.hooks.tool {
+		if f.created, err = createFile(f.path); err != nil {
+			return f, err
+		}
+	}
+	if f.info, err = os.Stat(f.path); err != nil {
+		return f, err
+	}
+	if !f.info.Mode().IsRegular() {
+		return f, fmt.Errorf("%s is not a file", f.path)
+	}
+	f.empty = !f.created && f.info.Size() == 0
+	if !s.hooks.tool && runtime.GOOS != "windows" {
+		s.tighten(f)
+	}
+	return f, nil
+}
+
+func createFile(path string) (created bool, err error) {
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		return false, err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return false, err
+	}
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if errors.Is(err, fs.ErrExist) { // another process was faster
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return true, file.Close()
+}
+
+// tighten takes the file and its companions away from others.
+func (s *Store) tighten(f file) {
+	var loose bool
+	var errs []error
+	for _, path := range []string{f.path, f.path + "-wal", f.path + "-shm"} {
+		if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o077 != 0 {
+			loose = true
+			errs = append(errs, os.Chmod(path, info.Mode().Perm()&^0o077))
+		}
+	}
+	switch err := errors.Join(errs...); {
+	case !loose:
+	case err == nil:
+		s.tell(Notice{Kind: KindPermissions, Message: "the session store could be read by others; now only by its owner"})
+	default:
+		s.tell(Notice{Kind: KindPermissions, Message: "the session store can be read by others", Err: err})
+	}
+}
+
+func (s *Store) connect(ctx context.Context, h *handle, f file) error {
+	h.write = openDB(s.dsn(f.path, writerCache, s.hooks.vfs), 1)
+	// One more than the readers, for checks.
+	h.read = openDB(s.dsn(f.path, readerCache, s.hooks.vfs)+"&_query_only=1", readers+1)
+	conn, err := h.connection(ctx, h.write)
+	if err != nil {
+		return err
+	}
+	found, err := inspect(ctx, conn)
+	if err != nil {
+		return err
+	}
+	if err := found.acceptable(len(s.hooks.migrations)); err != nil {
+		return err
+	}
+	if s.hooks.tool && found.tables == 0 {
+		return &failure{KindForeign, errors.New("the file is no session store")}
+	}
+	if found.tables > 0 && !s.hooks.tool {
+		if err := s.check(ctx, h); err != nil {
+			return err
+		}
+	}
+	wal, err := journal(ctx, conn)
+	if err != nil {
+		return err
+	}
+	kept, err := s.migrate(ctx, conn, f.path, found)
+	if err != nil {
+		return err
+	}
+	if err := s.prepare(ctx, h, conn); err != nil {
+		return err
+	}
+	s.tellOpened(f, wal, kept)
+	return nil
+}
+
+func (s *Store) tellOpened(f file, wal bool, kept string) {
+	switch {
+	case f.created:
+		s.tell(Notice{Kind: KindCreated, Message: "a new session store was made"})
+	case f.empty:
+		s.tell(Notice{Kind: KindEmpty, Message: "the session store was an empty file; it begins anew"})
+	default:
+		s.tell(Notice{Kind: KindOpened, Message: "the session store is open"})
+	}
+	if kept != "" {
+		s.tell(Notice{Kind: KindMigrated, Message: "the session store was brought to a new version; a copy of the old one was kept", Kept: kept})
+	}
+	if !wal {
+		s.tell(Notice{Kind: KindNoWAL, Message: "the file system of the session store does not allow write-ahead logging; the store works, but slower"})
+	}
+}
+
+func openDB(dsn string, connections int) *sql.DB {
+	db, err := sql.Open("sqlite", dsn)
+	if err != nil {
+		panic(err) // only if there were no such driver
+	}
+	db.SetMaxOpenConns(connections)
+	db.SetMaxIdleConns(connections)
+	return db
+}
+
+// dsn returns the name under which the driver opens the file, which it does not
+// create.
+func (s *Store) dsn(path string, cache int, vfs string) string {
+	path = filepath.ToSlash(path)
+	if !strings.HasPrefix(path, "/") {
+		path = "/" + path // a drive
+	}
+	synchronous := "NORMAL"
+	if s.options.Full {
+		synchronous = "FULL"
+	}
+	query := url.Values{"mode": {"rw"}, "_txlock": {"immediate"}, "_pragma": {
+		fmt.Sprintf("busy_timeout(%d)", lockWait.Milliseconds()),
+		fmt.Sprintf("cache_size(-%d)", cache),
+		fmt.Sprintf("journal_size_limit(%d)", walLimit),
+		"synchronous(" + synchronous + ")",
+		"foreign_keys(1)", "temp_store(MEMORY)", "trusted_schema(0)", "cell_size_check(1)",
+	}}
+	if vfs != "" {
+		query.Set("vfs", vfs)
+	}
+	return (&url.URL{Scheme: "file", Path: path, RawQuery: query.Encode()}).String()
+}
+
+// journal turns write-ahead logging on and reports whether that was possible.
+// SQLite does not wait for the lock it needs if two processes want it at once.
+func journal(ctx context.Context, conn *sql.Conn) (wal bool, err error) {
+	var mode string
+	for tries := lockWait / (20 * time.Millisecond); ; tries-- {
+		err = conn.QueryRowContext(ctx, "PRAGMA journal_mode = WAL").Scan(&mode)
+		if err == nil || kindOf(err) != KindLocked || tries == 0 {
+			break
+		}
+		if err := pause(ctx, 20*time.Millisecond); err != nil {
+			return false, err
+		}
+	}
+	if err != nil || mode == "wal" {
+		return err == nil, err
+	}
+	// Without the log, NORMAL could damage the file at a power failure.
+	_, err = conn.ExecContext(ctx, "PRAGMA journal_mode = DELETE; PRAGMA synchronous = FULL")
+	return false, err
+}
+
+// prepare makes the connections ready for use.
+func (s *Store) prepare(ctx context.Context, h *handle, conn *sql.Conn) (err error) {
+	if h.writer, err = newWriter(ctx, conn, s.options.Patience*4/5); err != nil {
+		return err
+	}
+	for range readers {
+		conn, err := h.connection(ctx, h.read)
+		if err != nil {
+			return err
+		}
+		r, err := newReader(ctx, conn, s.options.Patience*2/5)
+		if err != nil {
+			return err
+		}
+		h.pool++
+		h.readers <- r
+	}
+	return nil
+}
+
+func setBusyTimeout(ctx context.Context, conn *sql.Conn, d time.Duration) error {
+	_, err := conn.ExecContext(ctx, fmt.Sprintf("PRAGMA busy_timeout = %d", d.Milliseconds()))
+	return err
+}
+
+// prepareAll prepares each text for the connection.
+func prepareAll(ctx context.Context, conn *sql.Conn, texts map[**sql.Stmt]string) (err error) {
+	for stmt, text := range texts {
+		if *stmt, err = conn.PrepareContext(ctx, text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// connection takes a connection out of its pool until the handle is closed.
+func (h *handle) connection(ctx context.Context, db *sql.DB) (*sql.Conn, error) {
+	conn, err := db.Conn(ctx)
+	if err == nil {
+		h.conns = append(h.conns, conn)
+	}
+	return conn, err
+}
+
+// close closes the file as soon as all readers are back. The writer goes last: it
+// moves the write-ahead log into the file.
+func (h *handle) close() {
+	close(h.closing)
+	h.cancel()
+	h.checks.Wait()
+	for range h.pool {
+		<-h.readers
+	}
+	for _, conn := range h.conns {
+		_ = conn.Close()
+	}
+	_ = h.read.Close()
+	_ = h.write.Close()
+}
+
+// pause waits, unless the context ends before.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}

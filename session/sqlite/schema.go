@@ -1,0 +1,167 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+)
+
+// applicationID marks a file as a session store ("qwSs").
+const applicationID = 0x71775373
+
+// migration brings the schema to its version: its place in the list, from 1.
+type migration func(ctx context.Context, conn *sql.Conn) error
+
+// migrations are never changed once released; new ones are appended.
+var migrations = []migration{
+	statements(`
+-- orphans tells that some turn was recorded before the one it follows.
+CREATE TABLE chats (
+	id         INTEGER PRIMARY KEY,
+	disposable INTEGER NOT NULL,
+	orphans    INTEGER NOT NULL DEFAULT 0,
+	used       INTEGER NOT NULL,
+	created    INTEGER NOT NULL,
+	account    BLOB    NOT NULL,
+	chat       TEXT    NOT NULL,
+	tenant     TEXT    NOT NULL,
+	model      TEXT    NOT NULL,
+	UNIQUE (account, chat)
+);
+CREATE INDEX chats_used ON chats (used, disposable, account);
+
+-- id is the time in milliseconds and, in the last 20 bits, a serial number: the
+-- newest has the highest. Digests in messages, variants and aliases follow each
+-- other without anything between.
+CREATE TABLE turns (
+	id        INTEGER PRIMARY KEY,
+	chat      INTEGER NOT NULL REFERENCES chats (id),
+	continued INTEGER NOT NULL,
+	indexed   INTEGER NOT NULL,
+	partial   INTEGER NOT NULL,
+	time      INTEGER NOT NULL,
+	chain     BLOB    NOT NULL,
+	loose     BLOB    NOT NULL,
+	pair      BLOB,
+	response  TEXT    NOT NULL,
+	parent    TEXT    NOT NULL,
+	model     TEXT    NOT NULL,
+	aliases   BLOB,
+	variants  BLOB,
+	messages  BLOB,
+	UNIQUE (chat, response)
+);
+CREATE INDEX turns_chain ON turns (chain);
+CREATE INDEX turns_loose ON turns (loose) WHERE indexed = 1;
+CREATE INDEX turns_pair  ON turns (pair)  WHERE indexed = 1 AND pair IS NOT NULL;
+
+CREATE TABLE aliases (
+	key  BLOB    NOT NULL,
+	turn INTEGER NOT NULL,
+	PRIMARY KEY (key, turn)
+) WITHOUT ROWID;
+`),
+}
+
+func statements(text string) migration {
+	return func(ctx context.Context, conn *sql.Conn) error {
+		_, err := conn.ExecContext(ctx, text)
+		return err
+	}
+}
+
+// content is what a file says about itself.
+type content struct {
+	application, version, tables int
+}
+
+func inspect(ctx context.Context, conn *sql.Conn) (c content, err error) {
+	for text, value := range map[string]*int{
+		"PRAGMA application_id":              &c.application,
+		"PRAGMA user_version":                &c.version,
+		"SELECT count(*) FROM sqlite_schema": &c.tables,
+	} {
+		if err := conn.QueryRowContext(ctx, text).Scan(value); err != nil {
+			return c, err
+		}
+	}
+	return c, nil
+}
+
+// acceptable tells whether the file may be used.
+func (c content) acceptable(latest int) error {
+	switch {
+	case c.tables > 0 && c.application != applicationID:
+		return &failure{KindForeign, errors.New("the file belongs to another program")}
+	case c.version > latest:
+		return &failure{KindNewer, fmt.Errorf("the file has version %d of the schema, but only %d is known", c.version, latest)}
+	}
+	return nil
+}
+
+// migrate brings the file to the latest version in one transaction, whatever
+// other processes do at the same time. It returns the path of the copy made
+// before, if any.
+func (s *Store) migrate(ctx context.Context, conn *sql.Conn, path string, found content) (kept string, err error) {
+	if found.tables > 0 && found.version < len(s.hooks.migrations) {
+		if kept, err = s.keepCopy(ctx, conn, path, found.version); err != nil {
+			return "", fmt.Errorf("copying before the migration: %w", err)
+		}
+	}
+	// Also without anything to do: it shows whether the file can be written to.
+	if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return kept, err
+	}
+	if err = s.migrateLocked(ctx, conn); err != nil {
+		// Without the context, which may be what has ended the migration.
+		_, _ = conn.ExecContext(context.Background(), "ROLLBACK")
+		return kept, err
+	}
+	_, err = conn.ExecContext(ctx, "COMMIT")
+	return kept, err
+}
+
+// migrateLocked looks again at the version, which another process may have
+// changed while this one waited for the lock.
+func (s *Store) migrateLocked(ctx context.Context, conn *sql.Conn) error {
+	now, err := inspect(ctx, conn)
+	if err != nil {
+		return err
+	}
+	latest := len(s.hooks.migrations)
+	if err := now.acceptable(latest); err != nil {
+		return err
+	}
+	if now.version == latest {
+		return nil
+	}
+	for version := now.version; version < latest; version++ {
+		if err := s.hooks.migrations[version](ctx, conn); err != nil {
+			return fmt.Errorf("migration to version %d: %w", version+1, err)
+		}
+	}
+	_, err = conn.ExecContext(ctx, fmt.Sprintf(
+		"PRAGMA application_id = %d; PRAGMA user_version = %d", applicationID, latest))
+	return err
+}
+
+// keepCopy copies the file beside itself.
+func (s *Store) keepCopy(ctx context.Context, conn *sql.Conn, path string, version int) (string, error) {
+	kept, err := freeName(fmt.Sprintf("%s.v%d-%s", path, version, s.stamp()))
+	if err != nil {
+		return "", err
+	}
+	// SQLite writes into an existing file if it is empty, and leaves its mode.
+	file, err := os.OpenFile(kept, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return "", err
+	}
+	if err := file.Close(); err != nil {
+		return "", err
+	}
+	_, err = conn.ExecContext(ctx, "VACUUM INTO '"+strings.ReplaceAll(kept, "'", "''")+"'")
+	return kept, err
+}

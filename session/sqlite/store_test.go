@@ -1,0 +1,32 @@
+package sqlite
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/caddy-qwen/caddy-qwen/session"
+	"github.com/caddy-qwen/caddy-qwen/session/sessiontest"
+)
+
+func TestMain(m *testing.M) {
+	if role := os.Getenv(roleVariable); role != "" {
+		roles[role]()
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+func TestConformance(t *testing.T) {
+	sessiontest.Run(t, func(t *testing.T) session.Store {
+		return New(Options{Path: filepath.Join(t.TempDir(), "sessions", "store.db")})
+	})
+}
+
+func TestPersistence(t *testing.T) {
+	sessiontest.RunPersistent(t, func(t *testing.T, dir string) session.Store {
+		return New(Options{Path: filepath.Join(dir, "store.db")})
+	})
+}
