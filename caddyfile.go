@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
@@ -46,6 +47,14 @@ func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //
 //		model_alias   <name> <model>
 //		default_model <model>
+//		sessions      sqlite [<path>] {
+//			ttl      <duration>
+//			max_rows <count>
+//		}
+//		sessions      off
+//		chats         keep|temporary
+//		chats         delete <duration>
+//
 //		cors          <origin>...
 //		public_models on|off
 //
@@ -100,6 +109,8 @@ func (h *Handler) subdirectives() map[string]subdirective {
 		"transport":               {parse: h.parseTransport},
 		"model_alias":             {parse: h.parseModelAlias, repeat: true},
 		"default_model":           word(&h.DefaultModel),
+		"sessions":                {parse: h.parseSessions},
+		"chats":                   {parse: h.parseChats},
 		"cors":                    {parse: h.parseCORS},
 		"public_models":           onOff(&h.PublicModels),
 		"heartbeat":               duration(&h.Heartbeat),
@@ -246,4 +257,37 @@ func (h *Handler) parseCORS(d *caddyfile.Dispenser) error {
 	}
 	_, err := newCORS(h.CORSOrigins)
 	return wrap(d, "cors", err)
+}
+
+// parseSessions parses `sessions <module> { … }`.
+func (h *Handler) parseSessions(d *caddyfile.Dispenser) error {
+	if !d.NextArg() {
+		return d.Err("sessions takes sqlite or off")
+	}
+	name := d.Val()
+	id := "http.handlers.qwen.sessions." + name
+	module, err := caddyfile.UnmarshalModule(d, id)
+	if err != nil {
+		return err
+	}
+	h.SessionsRaw = caddyconfig.JSONModuleObject(module, "store", name, nil)
+	return nil
+}
+
+// parseChats parses `chats keep|temporary` and `chats delete <after>`.
+func (h *Handler) parseChats(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	switch {
+	case len(args) == 1 && (args[0] == chatsKeep || args[0] == chatsTemporary):
+		h.Chats = args[0]
+		return nil
+	case len(args) == 2 && args[0] == chatsDelete:
+		after, err := caddy.ParseDuration(args[1])
+		if err != nil || after <= 0 {
+			return d.Errf("chats delete: %q is not a duration greater than zero, such as 24h or 7d", args[1])
+		}
+		h.Chats, h.DeleteChatsAfter = chatsDelete, caddy.Duration(after)
+		return nil
+	}
+	return d.Err("chats takes keep, temporary, or delete and the time without use after which chats are deleted, such as 7d")
 }

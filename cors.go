@@ -13,11 +13,11 @@ const (
 	// corsExposed are the response headers that a page may read. CORS hides
 	// all but a few standard ones; official SDKs read these.
 	corsExposed = "x-request-id, retry-after, x-should-retry, x-qwen-chat-id, " +
-		"x-qwen-error-class, x-qwen-ignored-params"
+		"x-qwen-session, x-qwen-error-class, x-qwen-ignored-params"
 
 	// corsAllowed are the request headers that every page may send. They are
 	// named because `*` never covers Authorization.
-	corsAllowed = "authorization, content-type, x-api-key, api-key"
+	corsAllowed = "authorization, content-type, x-api-key, api-key, x-qwen-session"
 
 	// corsMaxAge is how long a browser may remember a preflight, in seconds.
 	// No browser that matters remembers one for longer by default.

@@ -86,6 +86,11 @@ var ownProblems = map[error]problem{
 			Message: "No account is configured. The owner of the server must log in to the site in a browser, copy the Cookie header of a request to it, put it into the environment variable QWEN_COOKIES (or into the Caddyfile), and start the server again."},
 		class: classCredential, final: true,
 	},
+	errNoSessions: {
+		Error: openai.Error{Status: http.StatusServiceUnavailable, Code: "sessions_unavailable",
+			Message: "The server has no record of its chats: sessions are off, or the session store does not work at the moment, which the log tells. So it cannot know which chats are yours."},
+		class: classClient, retryAfter: 30 * time.Second,
+	},
 	errTooManyStreams: {
 		Error: openai.Error{Status: http.StatusTooManyRequests, Code: "too_many_streams",
 			Message: "Too many requests with this key are being answered at the same time. Wait for one of them to end; the owner can raise max_streams_per_key."},

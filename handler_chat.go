@@ -35,16 +35,18 @@ func (h *Handler) chat(w http.ResponseWriter, r *http.Request, who caller) error
 		return err
 	}
 	defer leave()
-	t, out, stream, err := h.prepareChat(w, r, shared)
+	t, out, stream, err := h.prepareChat(w, r, who, shared)
 	if err != nil {
 		return err
 	}
+	defer t.conversation.close()
 	return h.relay(w, r, t, out, stream)
 }
 
 // prepareChat reads a chat request and makes a turn of it. What it has read is
-// garbage once it has returned, however long the answer takes.
-func (h *Handler) prepareChat(w http.ResponseWriter, r *http.Request, shared *state) (*turn, answer, bool, error) {
+// garbage once the site has begun to answer, however long the answer takes. The
+// turn's conversation has to be closed.
+func (h *Handler) prepareChat(w http.ResponseWriter, r *http.Request, who caller, shared *state) (*turn, answer, bool, error) {
 	req, err := h.readChat(w, r, shared)
 	if err != nil {
 		return nil, nil, false, err
@@ -56,9 +58,13 @@ func (h *Handler) prepareChat(w http.ResponseWriter, r *http.Request, shared *st
 	if err != nil {
 		return nil, nil, false, err
 	}
-	t := &turn{model: model.Model.ID, prompt: writePrompt(req.Messages)}
-	if int64(len(t.prompt)) > h.MaxPrompt {
-		return nil, nil, false, errPromptTooLong(len(t.prompt), h.MaxPrompt)
+	t := &turn{model: model.Model.ID}
+	if t.conversation, err = h.converse(r, who, t.model, req.Messages); err != nil {
+		return nil, nil, false, err
+	}
+	if t.prompt, err = t.conversation.prompt(); err != nil {
+		t.conversation.close()
+		return nil, nil, false, err
 	}
 	var unable []string
 	t.thinking, t.budget, unable = chooseThinking(req.Thinking, model)

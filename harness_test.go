@@ -61,6 +61,8 @@ type gateway struct {
 	t    testing.TB
 	url  string
 	site *emulator.Server
+	// sessions is the file of the session store, unless the setup says otherwise.
+	sessions string
 }
 
 // setup is what differs between the gateways of tests.
@@ -82,12 +84,13 @@ func mustGateway(t testing.TB, s setup) *gateway {
 		t.Fatal(err)
 	}
 	t.Cleanup(site.Close)
-	g := &gateway{t: t, site: site}
+	g := &gateway{t: t, site: site, sessions: filepath.Join(t.TempDir(), "sessions.db")}
 	testLog.Store(new(logBuffer))
 	t.Cleanup(func() {
 		if err := caddy.Stop(); err != nil {
 			t.Errorf("stop Caddy: %v", err)
 		}
+		storesClosed(t)
 	})
 	g.load(s)
 	return g
@@ -106,6 +109,9 @@ func (g *gateway) load(s setup) {
 func (g *gateway) adapt(s setup) []byte {
 	g.t.Helper()
 	block := "base_url " + cmp.Or(s.baseURL, g.site.URL()) + "\n" + s.qwen
+	if !strings.Contains("\n"+s.qwen, "\nsessions ") {
+		block += "\nsessions sqlite " + g.sessions
+	}
 	if !s.bare {
 		block += fmt.Sprintf("\naccount {\ntoken %s\ncookies \"ssxmod=%s; token=%s\"\n}\napi_key %s\n", testToken, testCookie, testToken, testKey)
 	}
@@ -339,6 +345,16 @@ func (g *gateway) slotsFree() {
 			return true
 		})
 		return free
+	})
+}
+
+// storesClosed waits until no session store is in use any more.
+func storesClosed(t testing.TB) {
+	t.Helper()
+	eventually(t, "the session stores are closed", func() bool {
+		open := 0
+		sessionStores.Range(func(any, any) bool { open++; return true })
+		return open == 0
 	})
 }
 

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-qwen/caddy-qwen/qwen"
+	"github.com/caddy-qwen/caddy-qwen/session"
 )
 
 func init() {
@@ -70,6 +71,22 @@ type Handler struct {
 	// The model for requests that name none. Default: such requests are
 	// refused.
 	DefaultModel string `json:"default_model,omitempty"`
+
+	// How conversations are recorded, so that each goes on in its own chat on the
+	// site. Without a record every request gets a new chat, with the history as
+	// text. Default: `{"store": "sqlite"}`, a file in Caddy's data directory.
+	SessionsRaw json.RawMessage `json:"sessions,omitempty" caddy:"namespace=http.handlers.qwen.sessions inline_key=store"`
+
+	// What happens to the chats on the site that were opened for requests.
+	// `keep`: nothing. `delete`: they are deleted when they have not been used for
+	// `delete_chats_after`. `temporary`: each is deleted right after its answer,
+	// and no conversation goes on in one. Only chats that were opened under
+	// `delete` or `temporary` are ever deleted. Default: `keep`.
+	Chats string `json:"chats,omitempty"`
+
+	// After what time without use chats are deleted. Only for `chats: delete`,
+	// where it is required.
+	DeleteChatsAfter caddy.Duration `json:"delete_chats_after,omitempty"`
 
 	// The origins whose pages may call the API from a browser, such as
 	// `https://app.example.com`, or `*` for all. Default: none.
@@ -142,6 +159,10 @@ type Handler struct {
 	cors        *cors
 	stateKey    stateKey
 	provisioned bool // a share of the state is held
+
+	sessionStore SessionStore   // nil without a record of conversations
+	accountID    session.Digest // of the account on the site
+	housekeeper  *housekeeper   // nil without a record
 }
 
 // Account is the owner's account on the site: what the owner's own browser

@@ -14,26 +14,40 @@ import (
 //	<conversation_history> <user> … </user> <assistant> … </assistant> </conversation_history>
 //	<current_user_message> … </current_user_message>
 
-// historyNote tells the model how to read the marks.
-const historyNote = "The conversation so far is in <conversation_history>, oldest message first. Answer the message after it."
+// The notes tell the model how to read the marks.
+const (
+	historyNote = "The conversation so far is in <conversation_history>, oldest message first. Answer the message after it."
+	branchNote  = "The conversation went on differently, as <conversation_history> tells, oldest message first. Answer the message after it."
+	systemNote  = "From here on, the text in <system> takes the place of the earlier one."
+	noSystem    = "From here on, the earlier text in <system> does not apply any more."
+)
 
-// writePrompt makes one text of a conversation. A single user message is sent
-// as it is.
-func writePrompt(messages []openai.Message) string {
+// writePrompt makes one text of what the site does not know of a conversation: of
+// all messages in a new chat, and of those after the first known ones, not
+// counting the system text, in a chat that goes on. The system text is part of it
+// if the chat is new or knows another one. A single user message is sent as it
+// is.
+func writePrompt(messages []openai.Message, known int, goesOn, systemChanged bool) string {
 	system, rest := splitSystem(messages)
+	rest = rest[min(known, len(rest)):]
 	if len(rest) == 0 {
 		return system
 	}
 	last := rest[len(rest)-1]
-	if system == "" && len(rest) == 1 && last.Role == "user" {
+	tellSystem := systemChanged || !goesOn && system != ""
+	if !tellSystem && len(rest) == 1 && last.Role == "user" {
 		return last.Text()
 	}
 	var b strings.Builder
-	if system != "" {
-		section(&b, "system", "", system)
+	if tellSystem {
+		writeSystem(&b, system, systemChanged)
 	}
 	if history := rest[:len(rest)-1]; len(history) > 0 {
-		b.WriteString(historyNote + "\n\n<conversation_history>\n")
+		note := historyNote
+		if goesOn {
+			note = branchNote
+		}
+		b.WriteString(note + "\n\n<conversation_history>\n")
 		for i := range history {
 			section(&b, roleTag(history[i].Role), attributes(&history[i]), content(&history[i]))
 		}
@@ -41,6 +55,17 @@ func writePrompt(messages []openai.Message) string {
 	}
 	section(&b, currentTag(last.Role), attributes(&last), content(&last))
 	return strings.TrimSuffix(b.String(), "\n\n")
+}
+
+func writeSystem(b *strings.Builder, system string, changed bool) {
+	switch {
+	case changed && system == "":
+		b.WriteString(noSystem + "\n\n")
+		return
+	case changed:
+		b.WriteString(systemNote + "\n\n")
+	}
+	section(b, "system", "", system)
 }
 
 // splitSystem takes the system messages at the start, joined, from the others.

@@ -127,7 +127,7 @@ func TestPromptWritten(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run("HI-08 "+tt.name, func(t *testing.T) {
-			if got := writePrompt(tt.messages); got != tt.want {
+			if got := writePrompt(tt.messages, 0, false, false); got != tt.want {
 				t.Errorf("got\n%s\nwant\n%s", got, tt.want)
 			}
 		})
@@ -146,7 +146,7 @@ func FuzzPrompt(f *testing.F) {
 			{Role: "system", Parts: part(system)},
 			{Role: "tool", Name: name, ToolCallID: id, Parts: part(first)},
 			{Role: "user", Parts: part(last)},
-		})
+		}, 0, false, false)
 		for _, text := range []string{system, first, last} {
 			if !strings.Contains(got, text) {
 				t.Errorf("%q is missing in %q", text, got)

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/caddy-qwen/caddy-qwen/qwen"
+	"github.com/caddy-qwen/caddy-qwen/session"
 )
 
 // The account and the keys that apply when none are configured.
@@ -48,6 +49,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := h.setUpClient(ctx); err != nil {
 		return err
 	}
+	if err := h.setUpSessions(ctx); err != nil {
+		return err
+	}
 	h.stateKey = newStateKey(h.BaseURL, h.credential, h.MaxStreamsPerAccount)
 	if _, err := h.stateKey.acquire(); err != nil {
 		return err
@@ -61,6 +65,7 @@ func (h *Handler) setDefaults() {
 	orDefault(&h.Auth, authKeys)
 	orDefault(&h.BaseURL, "https://chat.qwen.ai")
 	orDefault(&h.FrontendVersion, "0.3.12")
+	orDefault(&h.Chats, chatsKeep)
 	orDefault(&h.Heartbeat, caddy.Duration(15*time.Second))
 	orDefault(&h.FirstByteHold, caddy.Duration(10*time.Second))
 	orDefault(&h.IdleTimeout, caddy.Duration(2*time.Minute))
@@ -174,6 +179,28 @@ func (h *Handler) setUpClient(ctx caddy.Context) error {
 	return nil
 }
 
+// setUpSessions loads the module that keeps conversations, and has its store
+// opened when the configuration has been started.
+func (h *Handler) setUpSessions(ctx caddy.Context) error {
+	h.accountID = session.Of("account", h.BaseURL, h.credential.Identity())
+	if h.SessionsRaw == nil {
+		h.SessionsRaw = json.RawMessage(`{"store":"sqlite"}`)
+	}
+	mod, err := ctx.LoadModule(h, "SessionsRaw")
+	if err != nil {
+		return fmt.Errorf("sessions: %w", err)
+	}
+	if _, none := mod.(*NoSessions); none {
+		return nil
+	}
+	store, ok := mod.(SessionStore)
+	if !ok {
+		return fmt.Errorf("sessions: %T does not keep conversations", mod)
+	}
+	h.sessionStore, h.housekeeper = store, new(housekeeper)
+	return onStart(ctx, h.startHousekeeping)
+}
+
 // Validate refuses values that make no sense.
 func (h *Handler) Validate() error {
 	if err := checkBaseURL(h.BaseURL); err != nil {
@@ -191,6 +218,9 @@ func (h *Handler) Validate() error {
 			return fmt.Errorf("%s must be positive", name)
 		}
 	}
+	if err := h.validateChats(); err != nil {
+		return err
+	}
 	for alias, model := range h.ModelAliases {
 		if alias == "" || model == "" || strings.TrimSpace(alias) != alias || strings.TrimSpace(model) != model {
 			return fmt.Errorf("model_aliases: %q: both the name and the model must be given, without spaces around them", alias)
@@ -199,9 +229,33 @@ func (h *Handler) Validate() error {
 	return nil
 }
 
+// validateChats refuses what cannot be done with chats.
+func (h *Handler) validateChats() error {
+	switch h.Chats {
+	case chatsKeep, chatsTemporary:
+		if h.DeleteChatsAfter != 0 {
+			return errors.New("delete_chats_after: only for chats: delete")
+		}
+		return nil
+	case chatsDelete:
+	default:
+		return fmt.Errorf("chats is %q; it must be %s, %s or %s", h.Chats, chatsKeep, chatsDelete, chatsTemporary)
+	}
+	if h.DeleteChatsAfter <= 0 {
+		return errors.New("delete_chats_after: chats: delete needs the time after which they are deleted")
+	}
+	if h.sessionStore == nil {
+		return errors.New("chats: delete needs the record of sessions, which tells the chats that may be deleted; chats: temporary does not")
+	}
+	return nil
+}
+
 // Cleanup gives up the handler's share of the state. Requests that are still
 // being answered have their own. It is also called if Provision has failed.
 func (h *Handler) Cleanup() error {
+	if h.housekeeper != nil {
+		h.housekeeper.stop()
+	}
 	if !h.provisioned {
 		return nil
 	}

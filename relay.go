@@ -1,6 +1,7 @@
 package caddyqwen
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -36,6 +37,7 @@ type relay struct {
 	flush  *http.ResponseController
 	out    answer
 	stream bool // otherwise the answer is written at its end
+	turn   *turn
 	up     *upstream
 
 	decoder   qwen.Decoder
@@ -57,10 +59,10 @@ func (h *Handler) relay(w http.ResponseWriter, r *http.Request, t *turn, out ans
 	if err != nil {
 		return err
 	}
-	defer up.abort("") // has an effect only if something below panics
 	x := newRelay(h, w, r, out, stream, time.Now())
 	defer x.timer.Stop()
-	x.up, x.prompt = up, int64(len(t.prompt))
+	x.turn, x.up, x.prompt = t, up, int64(len(t.prompt))
+	defer func() { x.up.abort("") }() // has an effect only if something below panics
 	return x.run()
 }
 
@@ -93,9 +95,34 @@ func (x *relay) run() error {
 			x.up.settle()
 			return x.unlessOpened(err)
 		case err != nil:
-			return x.fail(err)
+			if err = x.startOver(err); err != nil {
+				return x.fail(err)
+			}
 		}
 	}
+}
+
+// startOver begins the turn again in a new chat if the site refuses it in that of
+// the conversation. Otherwise it returns the failure.
+func (x *relay) startOver(cause error) error {
+	if x.size > 0 {
+		return cause
+	}
+	prompt, err := x.turn.conversation.startOver(x.r.Context(), cause)
+	if err != nil {
+		return err
+	}
+	x.up.settle()
+	x.turn.prompt = prompt
+	up, err := x.h.begin(x.r.Context(), x.turn)
+	if err != nil {
+		return err
+	}
+	x.up, x.prompt = up, int64(len(prompt))
+	x.decoder = qwen.Decoder{MaxFrame: int(x.h.MaxFrame)}
+	x.heard = time.Now()
+	x.timer.Reset(x.untilNext(x.heard))
+	return nil
 }
 
 // take handles what has come from the site. It reports whether the turn is over.
@@ -108,7 +135,7 @@ func (x *relay) take(in read) (over bool, err error) {
 		return false, in.err
 	default:
 		defer in.data.free()
-		x.chatID = in.chatID
+		x.chatID = x.up.chatID
 		x.decoder.Feed(in.data.filled)
 	}
 	for ev, ok := x.decoder.Next(); ok; ev, ok = x.decoder.Next() {
@@ -129,6 +156,7 @@ func (x *relay) event(ev qwen.Event) (over bool, err error) {
 		if ev.Truncated {
 			reason = "length"
 		}
+		x.record()
 		return true, x.finish(reason)
 	}
 	if ev.Kind == qwen.Reasoning && x.answered {
@@ -142,6 +170,7 @@ func (x *relay) event(ev qwen.Event) (over bool, err error) {
 	if ev.Kind == qwen.Reasoning {
 		x.reasoning += int64(len(raw))
 	}
+	x.turn.conversation.take(ev.Kind == qwen.Reasoning, raw)
 	x.open()
 	x.prepare(x.out.Text(x.prepared(), ev.Kind == qwen.Reasoning, raw))
 	if full {
@@ -190,8 +219,18 @@ func (x *relay) header() http.Header {
 	h := x.w.Header()
 	if x.chatID != "" {
 		h.Set("X-Qwen-Chat-Id", x.chatID)
+		h.Set("X-Qwen-Session", x.turn.conversation.kind)
 	}
 	return h
+}
+
+// record records the turn, whose answer is complete, and gives its chat back: the
+// next turn may come as soon as the client has the end of this answer.
+func (x *relay) record() {
+	x.up.recorded = x.turn.conversation.complete(context.WithoutCancel(x.r.Context()), x.chatID, x.decoder.ResponseID())
+	if x.h.Chats != chatsTemporary {
+		x.up.lease.end()
+	}
 }
 
 // finish writes the end of the answer. The server flushes it when the request's

@@ -24,6 +24,7 @@ var routes = map[string]route{
 	"/v1/models":           {http.MethodGet, (*Handler).publicModels, func(h *Handler, w http.ResponseWriter, r *http.Request, _ caller) { h.serveModels(w, r) }},
 	"/v1/models/{id}":      {http.MethodGet, (*Handler).publicModels, func(h *Handler, w http.ResponseWriter, r *http.Request, _ caller) { h.serveModel(w, r, modelID(r)) }},
 	"/v1/chat/completions": {http.MethodPost, never, (*Handler).serveChat},
+	"/v1/chats/{id}":       {http.MethodDelete, never, (*Handler).serveDeleteChat},
 }
 
 func always(*Handler) bool { return true }
@@ -39,8 +40,10 @@ func modelID(r *http.Request) string { return strings.TrimPrefix(r.URL.Path, mod
 // counts, so that no check before this handler can be got around with another.
 func match(r *http.Request) (rt route, known, ours bool) {
 	path := r.URL.Path
-	if strings.HasPrefix(path, modelsPrefix) && len(path) > len(modelsPrefix) {
-		return routes["/v1/models/{id}"], true, true
+	for _, prefix := range []string{modelsPrefix, chatsPrefix} {
+		if strings.HasPrefix(path, prefix) && len(path) > len(prefix) {
+			return routes[prefix+"{id}"], true, true
+		}
 	}
 	rt, known = routes[path]
 	known = known && r.URL.EscapedPath() == path

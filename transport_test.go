@@ -2,6 +2,7 @@ package caddyqwen
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -46,6 +47,7 @@ func TestTransportThroughProxy(t *testing.T) {
 // mustProvision returns a handler in front of a site, without a Caddy around it.
 func mustProvision(t *testing.T, h *Handler) *Handler {
 	t.Helper()
+	h.SessionsRaw = json.RawMessage(`{"store":"off"}`) // a store needs a Caddy that starts
 	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
 	t.Cleanup(cancel)
 	t.Cleanup(func() {

@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-qwen/caddy-qwen/qwen"
+	"github.com/caddy-qwen/caddy-qwen/session"
 )
 
 // turn is one turn of a conversation, whatever dialect asked for it.
@@ -20,6 +21,8 @@ type turn struct {
 	prompt   string
 	thinking qwen.Thinking
 	budget   int
+
+	conversation *conversation
 }
 
 const (
@@ -35,12 +38,19 @@ const (
 	reopenDelay = 200 * time.Millisecond
 )
 
-// upstream is the site's side of a turn: a goroutine that opens a chat, sends the
-// prompt and reads the answer. It owns what the turn holds there, and gives it
-// back when the turn is over, aborted or not.
+// upstream is the site's side of a turn: a goroutine that opens a chat, unless
+// the conversation has one, sends the prompt and reads the answer. It owns what
+// the turn holds there, and gives it back when the turn is over, aborted or not.
 type upstream struct {
-	h    *Handler
-	turn *turn
+	h        *Handler
+	turn     turn      // as it was at the beginning
+	tenant   string    // of the conversation
+	parentID string    // of the answer that the turn follows, or empty
+	shared   *sessions // nil without a record of conversations
+
+	// For the receiver as well, once something has come.
+	chatID string
+	lease  *chatLease
 
 	// reads hands over what comes, one at a time. After one with an error
 	// nothing comes.
@@ -48,6 +58,7 @@ type upstream struct {
 	settled chan struct{} // closed when the turn is over and nothing is of interest any more
 	cancel  context.CancelFunc
 
+	recorded   bool   // the store has the turn; set before settle
 	over       bool   // settle or abort was called; for the receiver only
 	responseID string // of the answer, known only to the receiver; set before cancel
 }
@@ -55,9 +66,8 @@ type upstream struct {
 // read is what has come from the site: data of the stream, or the end. Whoever
 // has it gives the buffer back.
 type read struct {
-	chatID string
-	data   *buffer
-	err    error
+	data *buffer
+	err  error
 }
 
 // begin waits for the account and starts a turn. The context is that of the
@@ -75,14 +85,19 @@ func (h *Handler) begin(ctx context.Context, t *turn) (*upstream, error) {
 	// The request's context ends when its handler returns, which is before the
 	// end of the stream is read and before an aborted answer is stopped.
 	ctx, cancel := context.WithCancel(ownVars(context.WithoutCancel(ctx)))
+	c := t.conversation
 	u := &upstream{
-		h: h, turn: t, cancel: cancel,
+		h: h, turn: *t, cancel: cancel,
+		tenant: c.tenant, shared: h.sessions(),
+		chatID: c.place.ChatID, parentID: c.place.ParentID, lease: c.lease,
 		reads:   make(chan read),
 		settled: make(chan struct{}),
 	}
+	c.lease = nil // the upstream has it now
 	go func() {
 		defer h.stateKey.release()
 		defer release()
+		defer u.shared.release(h.logger)
 		defer cancel()
 		u.run(ctx)
 	}()
@@ -120,14 +135,55 @@ func (u *upstream) abort(responseID string) {
 }
 
 func (u *upstream) run(ctx context.Context) {
-	chatID, err := u.openChat(ctx)
-	if err != nil {
-		u.hand(ctx, read{err: err})
+	opened := u.chatID == ""
+	if opened {
+		chatID, err := u.openChat(ctx)
+		if err != nil {
+			u.hand(ctx, read{err: err})
+			return
+		}
+		u.chatID = chatID
+		u.reserve(ctx)
+	}
+	writing, err := u.converse(ctx)
+	if writing {
+		u.stop(ctx)
+	}
+	u.leave(ctx, opened, err)
+}
+
+// reserve takes the chat that has been opened. One that may be deleted is known
+// to the store before there is anything in it.
+func (u *upstream) reserve(ctx context.Context) {
+	if u.shared == nil {
 		return
 	}
-	if u.converse(ctx, chatID) {
-		u.stop(ctx, chatID)
+	u.lease = u.shared.take(chatKey{u.h.accountID, u.chatID})
+	if u.h.Chats != chatsKeep {
+		u.addChat(ctx)
 	}
+}
+
+// leave gives the chat back after the turn, unless the turn has ended with err on
+// the site.
+func (u *upstream) leave(ctx context.Context, opened bool, err error) {
+	defer u.lease.end()
+	ctx = context.WithoutCancel(ctx)
+	switch {
+	case u.h.Chats == chatsTemporary && !resting(err):
+		u.h.deleteTemporary(ctx, u.shared, u.chatID)
+	case u.h.Chats == chatsKeep && opened && !u.recorded && u.shared != nil:
+		u.addChat(ctx) // its caller can still delete it
+	}
+}
+
+// addChat lets the store know the chat.
+func (u *upstream) addChat(ctx context.Context) {
+	now := time.Now()
+	u.shared.check(u.h.logger, u.shared.store.AddChat(ctx, session.Chat{
+		Account: u.h.accountID, ID: u.chatID, Tenant: u.tenant, Model: u.turn.model,
+		Disposable: u.h.Chats != chatsKeep, Created: now, Used: now,
+	}))
 }
 
 // openChat opens a chat. A failure of the network is worth a second try, since
@@ -152,36 +208,37 @@ func passing(err error) bool {
 }
 
 // converse sends the prompt and hands over the answer. It reports whether the
-// site may still be writing the answer.
-func (u *upstream) converse(ctx context.Context, chatID string) (writing bool) {
+// site may still be writing the answer, and why the site has refused the prompt,
+// if it has.
+func (u *upstream) converse(ctx context.Context) (writing bool, refused error) {
 	if ctx.Err() != nil {
-		return false
+		return false, nil
 	}
 	stream, err := u.h.client.Complete(ctx, u.h.credential, qwen.Completion{
-		ChatID: chatID, Model: u.turn.model, Prompt: u.turn.prompt,
+		ChatID: u.chatID, ParentID: u.parentID, Model: u.turn.model, Prompt: u.turn.prompt,
 		Thinking: u.turn.thinking, Budget: u.turn.budget,
 	})
 	if err != nil && ctx.Err() != nil {
 		time.Sleep(arrivalTime)
-		return true
+		return true, nil
 	}
 	if err != nil {
 		u.hand(ctx, read{err: err})
-		return false
+		return false, err
 	}
 	defer stream.Close()
-	return u.pump(ctx, stream, chatID)
+	return u.pump(ctx, stream), nil
 }
 
 // pump hands over a stream and reads on after the turn has ended, to the end of
 // the stream. It reports whether the site may still be writing the answer.
-func (u *upstream) pump(ctx context.Context, stream io.Reader, chatID string) (writing bool) {
+func (u *upstream) pump(ctx context.Context, stream io.Reader) (writing bool) {
 	for size := smallRead; ; {
 		b := getBuffer(size)
 		n, err := stream.Read(b.space)
 		b.filled = b.space[:n]
 		size = nextRead(n)
-		if n == 0 || !u.hand(ctx, read{chatID: chatID, data: b}) {
+		if n == 0 || !u.hand(ctx, read{data: b}) {
 			b.free()
 		}
 		if err != nil {
@@ -221,8 +278,8 @@ func (u *upstream) aborted(ctx context.Context) bool {
 
 // stop ends the answer on the site. Otherwise the chat would stay busy and the
 // answer would be counted. Nobody is left to hear of a failure.
-func (u *upstream) stop(ctx context.Context, chatID string) {
+func (u *upstream) stop(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
 	defer cancel()
-	_ = u.h.client.Stop(ctx, u.h.credential, chatID, u.responseID)
+	_ = u.h.client.Stop(ctx, u.h.credential, u.chatID, u.responseID)
 }

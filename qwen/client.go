@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"io"
@@ -47,6 +48,25 @@ type Credential struct {
 
 // Empty reports whether there is nothing to log in with.
 func (c Credential) Empty() bool { return c.token() == "" && c.Cookies == "" }
+
+// Identity returns a text that is the same for all credentials of an account as
+// far as they tell: the account's id in the access token, and otherwise the token
+// or the cookies themselves. It is secret.
+func (c Credential) Identity() string {
+	var claims struct {
+		ID string `json:"id"`
+	}
+	if parts := strings.Split(c.token(), "."); len(parts) == 3 {
+		payload, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(parts[1], "="))
+		if err == nil && json.Unmarshal(payload, &claims) == nil && claims.ID != "" {
+			return "id " + claims.ID
+		}
+	}
+	if token := c.token(); token != "" {
+		return "token " + token
+	}
+	return "cookies " + c.Cookies
+}
 
 // token returns the access token. Cookie values may contain `=`.
 func (c Credential) token() string {

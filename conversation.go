@@ -1,0 +1,205 @@
+package caddyqwen
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/caddy-qwen/caddy-qwen/internal/jsonraw"
+	"github.com/caddy-qwen/caddy-qwen/openai"
+	"github.com/caddy-qwen/caddy-qwen/qwen"
+	"github.com/caddy-qwen/caddy-qwen/session"
+)
+
+// The values of the header X-Qwen-Session of an answer.
+const (
+	sessionNew       = "new"       // a conversation began in a new chat
+	sessionContinued = "continued" // only what is new was sent to the chat
+	sessionBranched  = "branched"  // the same, but after an earlier answer of the chat
+	sessionReplayed  = "replayed"  // a new chat got the history as text
+)
+
+// conversation is the conversation of a turn: where on the site it goes on, and
+// what is to be recorded of it. It belongs to the goroutine of the request.
+type conversation struct {
+	h        *Handler
+	tenant   string
+	model    string
+	messages []openai.Message // nil once the turn cannot start over
+
+	shared *sessions // nil without a record of conversations
+	record *session.Conversation
+	keep   bool // the turn is to be recorded
+
+	place session.Place
+	kind  string     // the value of X-Qwen-Session
+	lease *chatLease // of the chat, until an upstream has it
+
+	reply session.Reply
+	text  []byte // of a piece of the reply
+}
+
+// converse finds out where the conversation of a request goes on. Who got it must
+// call close.
+func (h *Handler) converse(r *http.Request, who caller, model string, messages []openai.Message) (*conversation, error) {
+	forced, err := demandsNewChat(r)
+	if err != nil {
+		return nil, err
+	}
+	c := &conversation{h: h, tenant: who.tenant, model: model, messages: messages}
+	if c.shared = h.sessions(); c.shared != nil {
+		c.record = recordOf(session.Scope{Tenant: who.tenant, Account: h.accountID, Model: model}, messages)
+		c.keep = h.Chats != chatsTemporary && !isTask(messages)
+	}
+	c.newChat()
+	if c.keep && !forced {
+		c.locate(r.Context())
+	}
+	return c, nil
+}
+
+// close gives back what converse has taken and begin has not taken over.
+func (c *conversation) close() {
+	c.lease.end()
+	c.shared.release(c.h.logger)
+}
+
+// demandsNewChat reports whether a request must not go on in a chat.
+func demandsNewChat(r *http.Request) (bool, error) {
+	switch value := r.Header.Get("X-Qwen-Session"); {
+	case value == "":
+		return false, nil
+	case strings.EqualFold(value, sessionNew):
+		return true, nil
+	}
+	return false, &openai.Error{Status: http.StatusBadRequest, Code: "invalid_value", Param: "X-Qwen-Session",
+		Message: "The only value of the header X-Qwen-Session is new, which demands a new chat. Send that, or leave the header out."}
+}
+
+// recordOf returns a conversation as the record knows it.
+func recordOf(scope session.Scope, messages []openai.Message) *session.Conversation {
+	system, rest := splitSystem(messages)
+	list := make([]session.Message, len(rest))
+	for i := range rest {
+		m := &rest[i]
+		list[i] = session.Message{Role: m.Role, Name: m.Name, Text: m.Text()}
+		for _, call := range m.ToolCalls {
+			list[i].Calls = append(list[i].Calls, session.Call{Name: call.Name, Arguments: call.Arguments})
+		}
+	}
+	return session.New(scope, system, list)
+}
+
+// locate finds the chat in which the conversation goes on, if there is one that
+// is not in use. Nobody is refused because the store fails.
+func (c *conversation) locate(ctx context.Context) {
+	place, err := c.record.Locate(ctx, c.shared.store, func(chatID string) bool {
+		c.lease = c.shared.take(chatKey{c.h.accountID, chatID})
+		return c.lease != nil
+	})
+	c.shared.check(c.h.logger, err)
+	if err != nil {
+		return
+	}
+	c.place, c.kind = place, sessionContinued
+	if place.Branch {
+		c.kind = sessionBranched
+	}
+}
+
+// newChat makes the turn begin a new chat.
+func (c *conversation) newChat() {
+	c.place = session.Place{}
+	if c.record != nil {
+		c.place = c.record.NewChat()
+	}
+	c.kind = sessionNew
+	if _, rest := splitSystem(c.messages); len(rest) > 1 {
+		c.kind = sessionReplayed
+	}
+}
+
+// prompt writes what the site does not know yet.
+func (c *conversation) prompt() (string, error) {
+	prompt := writePrompt(c.messages, c.place.Known, c.place.ChatID != "", c.place.SystemChanged)
+	if int64(len(prompt)) > c.h.MaxPrompt {
+		return "", errPromptTooLong(len(prompt), c.h.MaxPrompt)
+	}
+	return prompt, nil
+}
+
+// take takes a piece of the answer, given as the content of a JSON string.
+func (c *conversation) take(reasoning bool, raw []byte) {
+	c.messages = nil
+	if !c.keep {
+		return
+	}
+	c.text = jsonraw.AppendText(c.text[:0], raw)
+	if reasoning {
+		c.reply.Reasoning(c.text)
+	} else {
+		c.reply.Text(c.text)
+	}
+}
+
+// complete records a turn whose answer is complete. It reports whether the store
+// has it.
+func (c *conversation) complete(ctx context.Context, chatID, responseID string) bool {
+	if !c.keep || responseID == "" {
+		return false
+	}
+	err := c.shared.store.Record(ctx, c.record.Turn(c.place, chatID, responseID, &c.reply, time.Now()))
+	c.shared.check(c.h.logger, err)
+	return err == nil
+}
+
+// startOver prepares the turn for a new chat after the site has refused it in the
+// one that was found. It returns the new prompt, or the error to answer with.
+func (c *conversation) startOver(ctx context.Context, cause error) (string, error) {
+	busy, lost := isKind(cause, qwen.KindBusy), isKind(cause, qwen.KindChatNotFound)
+	if c.place.ChatID == "" || c.messages == nil || !busy && !lost {
+		return "", cause
+	}
+	if lost {
+		c.shared.check(c.h.logger, c.shared.store.ForgetTurns(ctx, c.h.accountID, c.place.ChatID))
+	}
+	c.newChat()
+	c.reply = session.Reply{}
+	prompt, err := c.prompt()
+	if err != nil && busy {
+		return "", cause // the chat will be free in a moment, the prompt stays too long
+	}
+	return prompt, err
+}
+
+func isKind(err error, kind qwen.Kind) bool {
+	var e *qwen.Error
+	return errors.As(err, &e) && e.Kind == kind
+}
+
+// taskOpeners are how the messages begin with which some clients have a
+// conversation named or summarised in the background, in the conversation itself.
+// Other clients send such tasks as conversations of their own.
+var taskOpeners = []string{
+	"Please generate a four to five word title summarizing our conversation",
+	"Summarize the discussion briefly in 200 words or less",
+	"使用四到五个字直接返回这句话的简要主题",
+	"简要总结一下对话内容，用作后续的上下文提示",
+}
+
+// isTask reports whether a request is a client's own and not part of the user's
+// conversation. It gets a chat of its own, and no record.
+func isTask(messages []openai.Message) bool {
+	if len(messages) < 2 {
+		return false
+	}
+	text := strings.TrimSpace(messages[len(messages)-1].Text())
+	for _, opener := range taskOpeners {
+		if strings.HasPrefix(text, opener) {
+			return true
+		}
+	}
+	return false
+}

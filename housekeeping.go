@@ -1,0 +1,216 @@
+package caddyqwen
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyevents"
+	"go.uber.org/zap"
+	"golang.org/x/time/rate"
+
+	"github.com/caddy-qwen/caddy-qwen/qwen"
+	"github.com/caddy-qwen/caddy-qwen/session"
+)
+
+// The values of [Handler.Chats].
+const (
+	chatsKeep      = "keep"
+	chatsDelete    = "delete"
+	chatsTemporary = "temporary"
+)
+
+const (
+	// pruneInterval is how often the store forgets what is old.
+	pruneInterval = time.Hour
+	// pruneBatch is how many turns are forgotten at once, so that nobody waits
+	// long for the store meanwhile.
+	pruneBatch = 500
+	// deleteBatch is how many chats may be deleted without a pause, and
+	// deletePause how long it is for each one after them.
+	deleteBatch = 5
+	deletePause = time.Second
+	// deleteTime is how long the site may take to delete a chat.
+	deleteTime = 10 * time.Second
+	// restTime is for how long nothing is deleted after the site has refused the
+	// account, and the longest pause after other failures.
+	restTime = time.Hour
+)
+
+// housekeeper holds a handler's share of the session store from the start of its
+// configuration to the end, and does meanwhile what no request asks for.
+type housekeeper struct {
+	mu     sync.Mutex
+	cancel context.CancelFunc // nil before the start
+	done   bool               // after the end
+}
+
+// onStart has f called once the configuration that is being provisioned has been
+// started. It never is if the configuration is only validated.
+func onStart(ctx caddy.Context, f func()) error {
+	app, err := ctx.App("events")
+	if err != nil {
+		return err
+	}
+	return app.(*caddyevents.App).On("started", startHandler(f))
+}
+
+// startHandler is a function that handles an event.
+type startHandler func()
+
+// Handle calls the function.
+func (f startHandler) Handle(context.Context, caddy.Event) error {
+	f()
+	return nil
+}
+
+// startHousekeeping opens the store.
+func (h *Handler) startHousekeeping() {
+	k := h.housekeeper
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.done || k.cancel != nil {
+		return
+	}
+	shared := h.sessions()
+	ctx, cancel := context.WithCancel(context.Background())
+	k.cancel = cancel
+	go func() {
+		defer shared.release(h.logger)
+		h.keepHouse(ctx, shared)
+	}()
+}
+
+// stop ends the housekeeping, without waiting for it.
+func (k *housekeeper) stop() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.done = true
+	if k.cancel != nil {
+		k.cancel()
+	}
+}
+
+// keepHouse forgets old turns and deletes old chats until the context ends.
+func (h *Handler) keepHouse(ctx context.Context, shared *sessions) {
+	prune := time.NewTimer(0)
+	defer prune.Stop()
+	remove := time.NewTimer(0)
+	defer remove.Stop()
+	if h.Chats == chatsKeep || h.credential.Empty() {
+		remove.Stop()
+	}
+	limit := rate.NewLimiter(rate.Every(deletePause), deleteBatch)
+	failures := 0
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-prune.C:
+			prune.Reset(h.prune(ctx, shared))
+		case <-remove.C:
+			err := h.deleteIdle(ctx, shared, limit)
+			if err == nil {
+				failures = 0
+			} else {
+				failures++
+			}
+			remove.Reset(h.untilDelete(err, failures))
+		}
+	}
+}
+
+// prune forgets some old turns. It returns the time until there may be more.
+func (h *Handler) prune(ctx context.Context, shared *sessions) time.Duration {
+	ttl, most := h.sessionStore.Retention()
+	removed, err := shared.store.Prune(ctx, time.Now().Add(-ttl), most, pruneBatch)
+	switch {
+	case err != nil:
+		return time.Minute
+	case removed > 0:
+		return 10 * time.Millisecond
+	}
+	return pruneInterval
+}
+
+// chatIdle is for how long a chat must not have been used before it is deleted.
+// What is left of temporary chats after a crash may still be in use by another
+// process.
+func (h *Handler) chatIdle() time.Duration {
+	if h.Chats == chatsTemporary {
+		return time.Duration(h.MaxDuration)
+	}
+	return time.Duration(h.DeleteChatsAfter)
+}
+
+// untilDelete is the time until the next look for chats to be deleted, after a
+// number of failures in a row, err being the last.
+func (h *Handler) untilDelete(err error, failures int) time.Duration {
+	pause := min(max(h.chatIdle()/4, 100*time.Millisecond), time.Minute)
+	if resting(err) {
+		return restTime
+	}
+	for range min(failures, 16) {
+		pause *= 2
+	}
+	return min(pause, restTime)
+}
+
+// deleteIdle deletes the chats that have not been used for long.
+func (h *Handler) deleteIdle(ctx context.Context, shared *sessions, limit *rate.Limiter) error {
+	for {
+		chats, err := shared.store.IdleChats(ctx, h.accountID, time.Now().Add(-h.chatIdle()), deleteBatch)
+		if err != nil {
+			return err
+		}
+		deleted := 0
+		for _, chat := range chats {
+			lease := shared.take(chatKey{h.accountID, chat.ID})
+			if lease == nil {
+				continue
+			}
+			if err = limit.Wait(ctx); err == nil {
+				err = h.deleteChat(ctx, shared, chat.ID)
+			}
+			lease.end()
+			if err != nil {
+				return err
+			}
+			deleted++
+		}
+		if deleted == 0 {
+			return nil
+		}
+	}
+}
+
+// deleteChat deletes a chat on the site and in the store, of which there may be
+// none.
+func (h *Handler) deleteChat(ctx context.Context, shared *sessions, chatID string) error {
+	ctx, cancel := context.WithTimeout(ownVars(ctx), deleteTime)
+	defer cancel()
+	err := h.client.DeleteChat(ctx, h.credential, chatID)
+	if err != nil || shared == nil {
+		return err
+	}
+	return shared.store.RemoveChat(ctx, h.accountID, chatID)
+}
+
+// deleteTemporary deletes a chat after its only answer. If that fails, the
+// housekeeping tries again later.
+func (h *Handler) deleteTemporary(ctx context.Context, shared *sessions, chatID string) {
+	err := h.deleteChat(ctx, shared, chatID)
+	if err == nil || errors.Is(err, session.ErrUnavailable) {
+		return
+	}
+	h.logger.Warn("a temporary chat could not be deleted", append(siteFields(err), zap.String("chat", chatID))...)
+}
+
+// resting reports whether the site refuses the account, so that nothing that can
+// wait is to be asked of it.
+func resting(err error) bool {
+	return isKind(err, qwen.KindVerification) || isKind(err, qwen.KindCredential) ||
+		isKind(err, qwen.KindQuota) || isKind(err, qwen.KindRateLimited)
+}

@@ -1,0 +1,132 @@
+package caddyqwen
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/caddy-qwen/caddy-qwen/session"
+)
+
+// SessionStore is a guest module in the namespace http.handlers.qwen.sessions: a
+// way to keep which conversation is where on the site. Package
+// session/sessiontest tests implementations of what it opens.
+type SessionStore interface {
+	// StoreKey names the store. Modules of one key share a store, also over a
+	// reload.
+	StoreKey() string
+
+	// OpenStore opens the store. It is called when the configuration has been
+	// started, never while it is only validated, and once for all modules with
+	// the key. It must return at once; a store that is not ready yet, or not any
+	// more, returns session.ErrUnavailable, and logs why.
+	OpenStore(logger *zap.Logger) session.Store
+
+	// Retention returns for how long turns are kept, and how many.
+	Retention() (ttl time.Duration, maxTurns int)
+}
+
+// sessionStores holds the stores in use. On a reload the new handler takes over
+// the store of the old one, and the old one's requests keep theirs.
+var sessionStores = caddy.NewUsagePool()
+
+// sessions is a store that handlers share, and which of its chats are in use.
+type sessions struct {
+	key   string
+	store session.Store
+
+	mu     sync.Mutex
+	leased map[chatKey]bool
+
+	troubled atomic.Bool // the store did not work when it was last used
+}
+
+// chatKey names a chat on the site.
+type chatKey struct {
+	account session.Digest
+	id      string
+}
+
+// Destruct closes the store when its last user is gone.
+func (s *sessions) Destruct() error { return s.store.Close() }
+
+// sessions returns the handler's store, or nil if it has none. Who got it must
+// call release once.
+func (h *Handler) sessions() *sessions {
+	if h.sessionStore == nil {
+		return nil
+	}
+	key := h.sessionStore.StoreKey()
+	value, _, err := sessionStores.LoadOrNew(key, func() (caddy.Destructor, error) {
+		return &sessions{
+			key: key, store: h.sessionStore.OpenStore(h.logger),
+			leased: make(map[chatKey]bool),
+		}, nil
+	})
+	if err != nil {
+		return nil // the constructor does not fail
+	}
+	return value.(*sessions)
+}
+
+// release gives back what Handler.sessions returned.
+func (s *sessions) release(logger *zap.Logger) {
+	if s == nil {
+		return
+	}
+	if _, err := sessionStores.Delete(s.key); err != nil {
+		logger.Error("the session store cannot be closed", zap.Error(err))
+	}
+}
+
+// chatLease is the right to use a chat. The nil lease is none.
+type chatLease struct {
+	of   *sessions
+	chat chatKey
+	once sync.Once
+}
+
+// take reserves a chat, or returns nil if it is in use.
+func (s *sessions) take(chat chatKey) *chatLease {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.leased[chat] {
+		return nil
+	}
+	s.leased[chat] = true
+	return &chatLease{of: s, chat: chat}
+}
+
+// end gives the chat back. Further calls do nothing.
+func (l *chatLease) end() {
+	if l == nil {
+		return
+	}
+	l.once.Do(func() {
+		l.of.mu.Lock()
+		defer l.of.mu.Unlock()
+		delete(l.of.leased, l.chat)
+	})
+}
+
+// check logs, once, that the store fails, and that it no longer does. A request
+// does not fail because of it. That the store is not available, it tells itself.
+func (s *sessions) check(logger *zap.Logger, err error) {
+	failed := err != nil && !errors.Is(err, session.ErrNotFound) && !errors.Is(err, session.ErrBusy) &&
+		!errors.Is(err, session.ErrUnavailable)
+	if s.troubled.Swap(failed) == failed {
+		return
+	}
+	if failed {
+		logger.Warn("the session store fails: "+withoutStore, zap.Error(err))
+		return
+	}
+	logger.Info("the session store works again")
+}
+
+// withoutStore says what it means for users that the store cannot be used.
+const withoutStore = "until it works, each request gets a new chat, with its history as text"
