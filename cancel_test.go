@@ -27,10 +27,15 @@ type leaver struct {
 
 // leaver sends a chat request.
 func (g *gateway) leaver(fields string) *leaver {
+	return g.leaverWith(chatBody("hello", fields))
+}
+
+// leaverWith sends a chat request with this body.
+func (g *gateway) leaverWith(body string) *leaver {
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &leaver{leave: cancel, done: make(chan string, 1)}
 	go func() {
-		resp, err := g.trySend(ctx, http.MethodPost, chatPath, chatBody("hello", fields))
+		resp, err := g.trySend(ctx, http.MethodPost, chatPath, body)
 		if err != nil {
 			l.done <- ""
 			return

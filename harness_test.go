@@ -86,14 +86,18 @@ func mustGateway(t testing.TB, s setup) *gateway {
 	t.Cleanup(site.Close)
 	g := &gateway{t: t, site: site, sessions: filepath.Join(t.TempDir(), "sessions.db")}
 	testLog.Store(new(logBuffer))
-	t.Cleanup(func() {
-		if err := caddy.Stop(); err != nil {
-			t.Errorf("stop Caddy: %v", err)
-		}
-		storesClosed(t)
-	})
+	t.Cleanup(g.stop)
 	g.load(s)
 	return g
+}
+
+// stop stops Caddy and waits until nothing of it is left.
+func (g *gateway) stop() {
+	g.t.Helper()
+	if err := caddy.Stop(); err != nil {
+		g.t.Errorf("stop Caddy: %v", err)
+	}
+	storesClosed(g.t)
 }
 
 // load gives Caddy a configuration, as at the start or on a reload.

@@ -101,72 +101,7 @@ func (g *gateway) mustSee(prompt string, before ...string) {
 	}
 }
 
-func TestConversationContinues(t *testing.T) {
-	g := mustGateway(t, setup{})
-	g.numbered()
-	talk := []said{user("one")}
-	first := g.ask(talk)
-	first.mustBe(t, "new")
-	g.mustSee("one")
-
-	talk = append(talk, first.said, user("two"))
-	second := g.ask(talk)
-	second.mustBe(t, "continued")
-	g.mustSee("two", "one", first.Content)
-	if second.chat != first.chat {
-		t.Error("HI-02 another chat")
-	}
-
-	talk = append(talk, second.said, user("three"))
-	third := g.ask(talk)
-	third.mustBe(t, "continued")
-	g.mustSee("three", "one", first.Content, "two", second.Content)
-	if n := g.requested(emulator.EndpointNewChat); n != 1 {
-		t.Errorf("%d chats were opened", n)
-	}
-}
-
-func TestConversationBranches(t *testing.T) {
-	g := mustGateway(t, setup{})
-	g.numbered()
-	a := g.ask([]said{user("one")})
-	b := g.ask([]said{user("one"), a.said, user("two")})
-
-	again := g.ask([]said{user("one"), a.said, user("two")})
-	again.mustBe(t, "branched")
-	g.mustSee("two", "one", a.Content)
-	if again.chat != b.chat {
-		t.Error("HI-07 another chat")
-	}
-
-	edited := g.ask([]said{user("one"), a.said, user("two"), assistant("Something else entirely."), user("three")})
-	edited.mustBe(t, "branched")
-	context, prompt := g.seen()
-	if len(context) != 1 || !strings.Contains(prompt, "Something else entirely.") || strings.Contains(prompt, "Reply 2") {
-		t.Errorf("HI-06 the model knows %d turns and got %q", len(context), prompt)
-	}
-	later := g.ask([]said{user("one"), a.said, user("two"), assistant("Something else entirely."), user("three"), edited.said, user("four")})
-	later.mustBe(t, "continued")
-	if context, prompt := g.seen(); len(context) != 2 || prompt != "four" {
-		t.Errorf("HI-06 later the model knows %d turns and got %q", len(context), prompt)
-	}
-}
-
-func TestConversationUnknown(t *testing.T) {
-	g := mustGateway(t, setup{})
-	g.numbered()
-	talk := []said{user("one"), assistant("A reply from elsewhere."), user("two")}
-	a := g.ask(talk)
-	a.mustBe(t, "replayed")
-	_, prompt := g.seen()
-	for _, want := range []string{"<user>\none\n</user>", "<assistant>\nA reply from elsewhere.\n</assistant>", "<current_user_message>\ntwo\n"} {
-		if !strings.Contains(prompt, want) {
-			t.Errorf("HI-08 the prompt %q lacks %q", prompt, want)
-		}
-	}
-	b := g.ask(append(talk, a.said, user("three")))
-	b.mustBe(t, "continued")
-	if context, prompt := g.seen(); len(context) != 1 || prompt != "three" {
-		t.Errorf("the model knows %d turns and got %q", len(context), prompt)
-	}
+// reasoned makes the site answer with reasoning and a text, once.
+func (g *gateway) reasoned(reasoning, text string) {
+	g.site.Reply(emulator.Stream(emulator.Created(), emulator.Think(reasoning), emulator.Answer(text), emulator.Finish()))
 }
