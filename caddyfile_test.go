@@ -94,6 +94,7 @@ func TestCaddyfileEverySubdirective(t *testing.T) {
 	examples := map[string]string{
 		"account": "{\ntoken x\n}", "api_key": "sk-1", "auth": "keys", "base_url": "https://a.example", "frontend_version": "1",
 		"transport": "http", "model_alias": "a b", "default_model": "m", "cors": "*", "public_models": "on",
+		"sessions": "off", "chats": "keep",
 		"heartbeat": "1s", "first_byte_hold": "1s", "idle_timeout": "1s", "max_duration": "1s", "queue_wait": "1s",
 		"max_body": "1", "max_json_tokens": "1", "max_json_depth": "1", "max_prompt": "1", "max_frame": "1", "max_answer": "1",
 		"max_streams": "1", "max_streams_per_key": "1", "max_streams_per_account": "1", "queue_length": "1",
@@ -133,6 +134,7 @@ func TestCaddyfileCoversTheConfiguration(t *testing.T) {
 	checkAllSet(t, "Handler", *h)
 	checkAllSet(t, "Account", *h.Accounts[0])
 	checkAllSet(t, "APIKey", *h.APIKeys[0])
+	checkAllSet(t, "SQLiteSessions", *mustSQLite(t, h.SessionsRaw))
 }
 
 func TestCaddyfileErrorsShowNoSecret(t *testing.T) {

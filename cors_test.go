@@ -134,7 +134,7 @@ func TestCORSExposedHeaders(t *testing.T) {
 	exposed := strings.Split(w.Header().Get("Access-Control-Expose-Headers"), ", ")
 	for _, want := range []string{
 		"x-request-id", "retry-after", "x-should-retry", "x-qwen-chat-id",
-		"x-qwen-error-class", "x-qwen-ignored-params",
+		"x-qwen-session", "x-qwen-error-class", "x-qwen-ignored-params",
 	} {
 		if !slices.Contains(exposed, want) {
 			t.Errorf("%s is not readable by pages: %q", want, exposed)

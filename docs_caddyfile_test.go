@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 )
@@ -61,7 +62,10 @@ func TestDocsCompleteCaddyfile(t *testing.T) {
 		if !reflect.DeepEqual(mustTransport(t, got.TransportRaw), mustTransport(t, json.RawMessage(defaultTransport))) {
 			t.Errorf("%s: the transport is %s, and by default %s", path, got.TransportRaw, defaultTransport)
 		}
-		got.TransportRaw = nil
+		if !reflect.DeepEqual(mustDefaults(t, mustSQLite(t, got.SessionsRaw)), mustDefaults(t, new(SQLiteSessions))) {
+			t.Errorf("%s: the sessions are %s, and not those by default", path, got.SessionsRaw)
+		}
+		got.TransportRaw, got.SessionsRaw = nil, nil
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: the Caddyfile says\n%+v, and the defaults are\n%+v", path, got, want)
 		}
@@ -98,6 +102,28 @@ func mustTransport(t *testing.T, raw json.RawMessage) (transport reverseproxy.HT
 	return transport
 }
 
+// mustSQLite returns the store of a configuration, which has to be a file.
+func mustSQLite(t *testing.T, raw json.RawMessage) *SQLiteSessions {
+	t.Helper()
+	var config struct {
+		Store string
+		SQLiteSessions
+	}
+	if err := json.Unmarshal(raw, &config); err != nil || config.Store != "sqlite" {
+		t.Fatalf("the sessions %s are no file: %v", raw, err)
+	}
+	return &config.SQLiteSessions
+}
+
+// mustDefaults fills in the defaults.
+func mustDefaults(t *testing.T, s *SQLiteSessions) *SQLiteSessions {
+	t.Helper()
+	if err := s.Provision(caddy.Context{}); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 // subdirectiveTable returns the table of subdirectives: the code in the first
 // cell by name, and the code in the second.
 func subdirectiveTable(t *testing.T, path string) (usage, defaults map[string]string) {
@@ -117,7 +143,8 @@ func subdirectiveTable(t *testing.T, path string) (usage, defaults map[string]st
 
 func TestDocsSubdirectives(t *testing.T) {
 	known := slices.Collect(maps.Keys(new(Handler).subdirectives()))
-	known = append(known, "cookies", "token", "header") // in account
+	known = append(known, nested(t, "account")...)
+	known = append(known, nested(t, "sessions sqlite")...)
 	slices.Sort(known)
 	usage, defaults := subdirectiveTable(t, readmes[0])
 	for _, path := range readmes {
@@ -131,22 +158,49 @@ func TestDocsSubdirectives(t *testing.T) {
 	}
 }
 
+// nested returns what may stand in the block of a subdirective: what the error
+// for anything else says.
+func nested(t *testing.T, subdirective string) []string {
+	t.Helper()
+	_, err := unmarshalBlock(subdirective + " {\nanything_else\n}")
+	if err == nil {
+		t.Fatalf("%s takes everything", subdirective)
+	}
+	_, list, found := strings.Cut(err.Error(), "known are: ")
+	list, _, ends := strings.Cut(list, ", at ")
+	if !found || !ends {
+		t.Fatalf("%s: the error does not say what may be in the block: %v", subdirective, err)
+	}
+	return strings.Split(list, ", ")
+}
+
 func TestDocsDefaults(t *testing.T) {
 	_, defaults := subdirectiveTable(t, readmes[0])
-	var lines []string
+	lines := []string{"sessions " + defaults["sessions"] + " {"}
+	inSessions := nested(t, "sessions sqlite")
+	for _, name := range inSessions {
+		lines = append(lines, name+" "+defaults[name])
+	}
+	lines = append(lines, "}")
 	for name, value := range defaults {
-		if value != "" && !strings.HasPrefix(value, "{") && name != "transport" {
+		if value != "" && !strings.HasPrefix(value, "{") && name != "transport" && name != "sessions" && !slices.Contains(inSessions, name) {
 			lines = append(lines, name+" "+value)
 		}
 	}
-	var got, want Handler
-	if err := got.UnmarshalCaddyfile(caddyfile.NewTestDispenser("qwen {\n" + strings.Join(lines, "\n") + "\n}")); err != nil {
+	got, err := unmarshalBlock(strings.Join(lines, "\n"))
+	if err != nil {
 		t.Fatal(err)
 	}
+	stored := *mustSQLite(t, got.SessionsRaw)
+	if applied := *mustDefaults(t, new(SQLiteSessions)); stored.TTL != applied.TTL || stored.MaxRows != applied.MaxRows || stored.Path != "" {
+		t.Errorf("documented are the sessions %s, and true are %+v", got.SessionsRaw, applied)
+	}
+	got.SessionsRaw = nil
+	var want Handler
 	want.setDefaults()
 	on := true
 	want.PublicModels = &on
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("documented are the defaults\n%+v, and true are\n%+v", got, want)
+	if !reflect.DeepEqual(*got, want) {
+		t.Errorf("documented are the defaults\n%+v, and true are\n%+v", *got, want)
 	}
 }
