@@ -54,15 +54,15 @@ func onStart(ctx caddy.Context, f func()) error {
 	if err != nil {
 		return err
 	}
-	return app.(*caddyevents.App).On("started", startHandler(f))
+	return app.(*caddyevents.App).On("started", startHandler{f})
 }
 
-// startHandler is a function that handles an event.
-type startHandler func()
+// startHandler calls a function for an event. Caddy's debug log shows it as JSON.
+type startHandler struct{ call func() }
 
 // Handle calls the function.
-func (f startHandler) Handle(context.Context, caddy.Event) error {
-	f()
+func (s startHandler) Handle(context.Context, caddy.Event) error {
+	s.call()
 	return nil
 }
 
