@@ -1,0 +1,84 @@
+package caddyqwen
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/caddy-qwen/caddy-qwen/session"
+)
+
+// forgotten is what `forget --json` prints.
+type forgotten struct {
+	Forgotten []forgottenChat `json:"forgotten"`
+}
+
+type forgottenChat struct {
+	ID      string `json:"chat_id"`
+	Account string `json:"account"`
+	Turns   int    `json:"turns"`
+}
+
+// forget removes the turns of chats.
+func (r *sessionsRun) forget(ids []string) error {
+	chats, err := r.find(ids)
+	if err != nil {
+		return err
+	}
+	if err := r.forgetAll(chats); err != nil {
+		return err
+	}
+	done := make([]forgottenChat, len(chats))
+	for i, c := range chats {
+		done[i] = forgottenChat{c.ID, c.Account.String(), c.Turns}
+	}
+	if r.json {
+		return printJSON(r.out, forgotten{done})
+	}
+	for _, c := range done {
+		_, err := fmt.Fprintf(r.out, "Forgot %s of the chat %s. The chat stays on the site.\n", counted(c.Turns, "turn"), shown(c.ID))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// wiped is what `wipe --json` prints.
+type wiped struct {
+	Wiped bool `json:"wiped"`
+	Chats int  `json:"chats"`
+	Turns int  `json:"turns"`
+}
+
+// wipe removes everything, or tells how much that would be.
+func (r *sessionsRun) wipe(yes bool) error {
+	stats, err := r.store.Stats(r.ctx)
+	if err != nil {
+		return err
+	}
+	if yes {
+		if stats, err = r.wipeAll(stats); err != nil {
+			return err
+		}
+	}
+	if r.json {
+		err = printJSON(r.out, wiped{yes, stats.Chats, stats.Turns})
+	} else {
+		verb := "This would remove"
+		if yes {
+			verb = "Removed"
+		}
+		_, err = fmt.Fprintf(r.out, "%s %s and %s.\n", verb, counted(stats.Chats, "chat"), counted(stats.Turns, "turn"))
+	}
+	if err == nil && !yes {
+		err = errNotWiped
+	}
+	return err
+}
+
+var errNotWiped = errors.New("nothing was removed: repeat the command with --yes to remove everything")
+
+// unknownChats says that there are no such chats.
+func unknownChats(path string, ids []string) error {
+	return &toolError{fmt.Sprintf("not in %s: %q; nothing was done. `caddy qwen sessions list --limit 0` lists all chats", path, ids), session.ErrNotFound}
+}
