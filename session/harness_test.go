@@ -60,6 +60,7 @@ func newSite(t testing.TB) *site {
 type request struct {
 	system    string
 	messages  []Message
+	shown     []string // the texts of the messages before the client mangled them, if it did
 	reasoning string
 	text      string
 	aborted   bool // nothing is recorded
@@ -92,7 +93,10 @@ func (s *site) ask(r request) answer {
 	if place.ParentID == "" && r.system != "" || place.SystemChanged {
 		a.seen = append(a.seen, "system: "+r.system)
 	}
-	for _, m := range r.messages[place.Known:] {
+	for i, m := range r.messages[place.Known:] {
+		if r.shown != nil {
+			m.Text = r.shown[place.Known+i]
+		}
 		a.seen = append(a.seen, m.Role+": "+m.Text)
 	}
 	s.nodes[a.chat+"/"+a.id] = node{append(slices.Clone(a.seen), "assistant: "+r.text)}

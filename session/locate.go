@@ -57,18 +57,26 @@ func (c *Conversation) Locate(ctx context.Context, store Store, take func(chatID
 type match struct {
 	known int    // messages
 	turns []Turn // any of which ends the part
-	// chain and loose are the digests of the part.
-	chain, loose  Digest
+	// systemChanged tells that the turns have another system text.
 	systemChanged bool
 }
 
 func (c *Conversation) place(m *match, t *Turn) Place {
-	return Place{
+	p := Place{
 		ChatID: t.ChatID, ParentID: t.ResponseID, Known: m.known,
 		Branch:        t.Continued || m.known < c.last,
 		SystemChanged: m.systemChanged,
-		chain:         m.chain, loose: m.loose,
+		chain:         t.Chain, loose: t.Loose,
 	}
+	if m.systemChanged {
+		// With this system text nothing is recorded that would tell the recorded
+		// forms of replies, so the conversation has to be found again as it came.
+		p.chain = c.chain
+		for i := range m.known {
+			p.chain = next(p.chain, c.entries[i].digest)
+		}
+	}
+	return p
 }
 
 // locator is one search.
@@ -113,10 +121,8 @@ func (l *locator) weaker() (match, error) {
 func (l *locator) longest(index Index, root Digest) (match, error) {
 	keys := make([]Digest, l.last+1)
 	keys[0] = root
-	digests := make([]Digest, l.last)
-	for i := range digests {
-		digests[i] = l.entries[i].digest
-		keys[i+1] = next(keys[i], digests[i])
+	for i := range l.last {
+		keys[i+1] = next(keys[i], l.entries[i].digest)
 	}
 	var best match
 	for i := l.last; i > 0 && best.known == 0; i-- {
@@ -132,38 +138,39 @@ func (l *locator) longest(index Index, root Digest) (match, error) {
 		}
 	}
 	if best.known < l.last {
-		err := l.extend(index, keys, digests, &best)
+		err := l.extend(index, keys, &best)
 		if err != nil && !errors.Is(err, errTooManyReads) {
 			return match{}, err
 		}
-	}
-	best.chain, best.loose = l.chain, l.loose
-	for _, d := range digests[:best.known] {
-		best.chain, best.loose = next(best.chain, d), next(best.loose, d)
 	}
 	return best, nil
 }
 
 // extend goes on from the known part of the conversation, through replies that
-// came back in another form than they were recorded in. The digests of those it
-// replaces by the recorded ones.
-func (l *locator) extend(index Index, keys, digests []Digest, best *match) error {
-	key, moved := keys[best.known], false
+// came back in another form than they were recorded in. After each of those, what
+// follows may have been recorded after the recorded form, or, if it went along as
+// text, after the form in which it came. Both ways are tried.
+func (l *locator) extend(index Index, keys []Digest, best *match) error {
+	key := keys[best.known] // with the recorded forms; keys are as it came
 	for i := best.known; i < l.last; i++ {
 		e := &l.entries[i]
+		digest := e.digest
 		if e.role == roleAssistant {
-			turns, err := l.reply(index, key, e, moved)
+			turns, err := l.reply(index, key, e, key != keys[i])
+			if err == nil && len(turns) == 0 && key != keys[i] {
+				if turns, err = l.reply(index, keys[i], e, false); len(turns) > 0 {
+					key = keys[i]
+				}
+			}
 			if err != nil {
 				return err
 			}
 			if len(turns) > 0 {
-				recorded := turns[0].Messages[len(turns[0].Messages)-1]
-				moved = moved || recorded != digests[i]
-				digests[i] = recorded
+				digest = turns[0].Messages[len(turns[0].Messages)-1]
 				*best = match{known: i + 1, turns: turns}
 			}
 		}
-		key = next(key, digests[i])
+		key = next(key, digest)
 	}
 	return nil
 }
@@ -219,8 +226,7 @@ func (l *locator) trimmed() (match, error) {
 	if len(verified) == 0 || !same(verified) {
 		return match{}, nil
 	}
-	t := verified[0]
-	return match{known: l.last, turns: verified, chain: t.Chain, loose: t.Loose}, nil
+	return match{known: l.last, turns: verified}, nil
 }
 
 // endsWith reports whether the conversation up to a turn ends with all messages

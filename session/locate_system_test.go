@@ -170,3 +170,28 @@ func TestLocateSystemMessages(t *testing.T) {
 	next[1] = user("Be brief.")
 	s.ask(request{messages: next, aborted: true}).isNew(t)
 }
+
+// After the system text has changed, the replies from before come back in
+// another form than they were recorded in, and the newest is short.
+func TestLocateSystemChangedMangled(t *testing.T) {
+	s := newSite(t)
+	var messages []Message
+	ask := func(systemText, text string) answer {
+		messages = append(messages, user("Go on."))
+		a := s.ask(request{system: systemText, messages: messages, reasoning: "So.", text: text})
+		messages = append(messages, assistant("> So.\n\n"+text))
+		return a
+	}
+	last := ask("It is Monday.", "OK")
+	for i, turn := range []struct{ system, text string }{
+		{"It is Monday.", long1},
+		{"It is Tuesday.", "OK"}, {"It is Tuesday.", "OK"}, {"It is Tuesday.", long2},
+		{"", "OK"}, {"", long3},
+		{"It is Monday.", "OK"}, {"It is Monday.", "OK"},
+	} {
+		a := ask(turn.system, turn.text)
+		a.follows(t, last, 2*(i+1))
+		a.is(t, false, i == 1 || i == 4 || i == 6)
+		last = a
+	}
+}
