@@ -206,3 +206,55 @@ func TestReadmeCaddyVersion(t *testing.T) {
 		}
 	}
 }
+
+// TestDocsSessionsCommands compares the READMEs' table of commands with what
+// there is: the commands, their arguments and their flags.
+func TestDocsSessionsCommands(t *testing.T) {
+	var known []string
+	for _, cmd := range sessionsCommand().Commands() {
+		known = append(known, cmd.Name())
+	}
+	for path, head := range map[string]string{readmes[0]: "command", readmes[1]: "命令"} {
+		var found []string
+		for _, row := range mustReadDocument(t, path).rows(head) {
+			words, ok := strings.CutPrefix(codes(row[0])[0], "caddy qwen sessions ")
+			if !ok {
+				t.Fatalf("%s: row %q", path, row)
+			}
+			name, rest, _ := strings.Cut(words, " ")
+			found = append(found, name)
+			checkUsage(t, name, rest)
+		}
+		slices.Sort(found)
+		if slices.Sort(known); !slices.Equal(found, known) {
+			t.Errorf("%s has the commands %q, and there are %q", path, found, known)
+		}
+	}
+}
+
+var flagPattern = regexp.MustCompile(`--(\w+)`)
+
+// checkUsage checks the documented arguments and flags of a command.
+func checkUsage(t *testing.T, name, rest string) {
+	t.Helper()
+	cmd, _, err := sessionsCommand().Find([]string{name})
+	if err != nil || cmd.Name() != name {
+		t.Errorf("there is no command %q: %v", name, err)
+		return
+	}
+	for _, m := range flagPattern.FindAllStringSubmatch(rest, -1) {
+		if cmd.Flags().Lookup(m[1]) == nil {
+			t.Errorf("%s has no flag --%s", name, m[1])
+		}
+	}
+	var args []string
+	if strings.HasPrefix(rest, "<chat-id>") {
+		args = []string{"x"}
+	}
+	if strings.HasSuffix(rest, "<chat-id>…") {
+		args = append(args, "y")
+	}
+	if cmd.Args(cmd, args) != nil || cmd.Args(cmd, append(args, "z")) == nil && !strings.HasSuffix(rest, "…") {
+		t.Errorf("%s does not take just %q", name, rest)
+	}
+}
