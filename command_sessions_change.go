@@ -3,6 +3,8 @@ package caddyqwen
 import (
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/caddy-qwen/caddy-qwen/session"
 )
@@ -80,5 +82,10 @@ var errNotWiped = errors.New("nothing was removed: repeat the command with --yes
 
 // unknownChats says that there are no such chats.
 func unknownChats(path string, ids []string) error {
-	return &toolError{fmt.Sprintf("not in %s: %q; nothing was done. `caddy qwen sessions list --limit 0` lists all chats", path, ids), session.ErrNotFound}
+	quoted := make([]string, len(ids))
+	for i, id := range ids {
+		quoted[i] = strconv.Quote(id)
+	}
+	return &toolError{fmt.Sprintf("there is no chat %s in %s, so nothing was done; `caddy qwen sessions list --limit 0` lists all chats",
+		strings.Join(quoted, " or "), path), session.ErrNotFound}
 }

@@ -131,9 +131,21 @@ func digestTexts(digests []session.Digest) []string {
 	return texts
 }
 
-// exactTime is a time in JSON. Unlike json.Marshal it takes years that cannot be,
-// which a damaged file may have.
-func exactTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z07:00") }
+// Times that RFC 3339 can tell. A damaged file may have others.
+var (
+	firstTime = time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC)
+	lastTime  = time.Date(9999, 12, 31, 23, 59, 59, 999e6, time.UTC)
+)
+
+// exactTime is a time in JSON, as in RFC 3339.
+func exactTime(t time.Time) string {
+	if t.Before(firstTime) {
+		t = firstTime
+	} else if t.After(lastTime) {
+		t = lastTime
+	}
+	return t.UTC().Format("2006-01-02T15:04:05.000Z07:00")
+}
 
 // localTime is a time for people.
 func localTime(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05") }

@@ -100,6 +100,9 @@ func mustStore(t *testing.T, chats []session.Chat, turns []session.Turn) (path s
 	path = filepath.Join(t.TempDir(), "sessions.db")
 	store := sqlite.New(sqlite.Options{Path: path, Patience: 10 * time.Second})
 	defer store.Close()
+	if _, err := store.Stats(t.Context()); err != nil { // it may not be open yet
+		t.Fatal(err)
+	}
 	for _, c := range chats {
 		if err := store.AddChat(t.Context(), c); err != nil {
 			t.Fatal(err)
