@@ -266,6 +266,9 @@ func (h *Handler) parseSessions(d *caddyfile.Dispenser) error {
 	}
 	name := d.Val()
 	id := "http.handlers.qwen.sessions." + name
+	if _, err := caddy.GetModule(id); err != nil {
+		return d.Errf("sessions: %q is not known; it is sqlite, off, or the name of a module that was built in", name)
+	}
 	module, err := caddyfile.UnmarshalModule(d, id)
 	if err != nil {
 		return err

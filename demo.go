@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -52,8 +54,13 @@ func runDemo(ctx context.Context, out io.Writer) (err error) {
 		return err
 	}
 	defer site.Close()
+	dir, err := os.MkdirTemp("", "caddy-qwen-demo-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir) // after Caddy has stopped
 	key := newGeneratedKey()
-	config, err := demoConfig(site.URL(), key)
+	config, err := demoConfig(site.URL(), key, filepath.Join(dir, "sessions.db"))
 	if err != nil {
 		return err
 	}
@@ -84,12 +91,13 @@ Press Ctrl+C to stop.
 `
 
 // demoConfig returns the configuration of a Caddy that serves nothing but the
-// handler, writes no files and opens no other port.
-func demoConfig(siteURL, key string) ([]byte, error) {
+// handler, writes no files but the session store and opens no other port.
+func demoConfig(siteURL, key, sessionsPath string) ([]byte, error) {
 	handler := &Handler{
-		BaseURL:  siteURL,
-		Accounts: []*Account{{Label: "demo", Token: "demo"}},
-		APIKeys:  []*APIKey{{Name: "demo", Keys: []string{key}}},
+		BaseURL:     siteURL,
+		Accounts:    []*Account{{Label: "demo", Token: "demo"}},
+		APIKeys:     []*APIKey{{Name: "demo", Keys: []string{key}}},
+		SessionsRaw: caddyconfig.JSONModuleObject(SQLiteSessions{Path: sessionsPath}, "store", "sqlite", nil),
 	}
 	server := &caddyhttp.Server{
 		Listen:    []string{"127.0.0.1:0"},

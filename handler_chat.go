@@ -150,7 +150,7 @@ func errUnsupportedMedia(message string) error {
 // the conversation short.
 func errPromptTooLong(size int, limit int64) error {
 	return &openai.Error{Status: http.StatusBadRequest, Code: "context_length_exceeded", Param: "messages",
-		Message: fmt.Sprintf("context_length_exceeded: the prompt, system text and history included, has %d bytes; the maximum context length here is %d bytes. Shorten the messages or start a new conversation; the owner can raise max_prompt.", size, limit)}
+		Message: fmt.Sprintf("context_length_exceeded: the prompt, with the system text and the history as far as the site does not know them, has %d bytes; the maximum context length here is %d bytes. Shorten the messages or start a new conversation; the owner can raise max_prompt.", size, limit)}
 }
 
 // modelsPatience is how long a chat request waits for the list of models before

@@ -44,7 +44,8 @@ const (
 type housekeeper struct {
 	mu     sync.Mutex
 	cancel context.CancelFunc // nil before the start
-	done   bool               // after the end
+	ended  chan struct{}      // closed when nothing of it is left
+	done   bool               // no start any more
 }
 
 // onStart has f called once the configuration that is being provisioned has been
@@ -76,20 +77,27 @@ func (h *Handler) startHousekeeping() {
 	}
 	shared := h.sessions()
 	ctx, cancel := context.WithCancel(context.Background())
-	k.cancel = cancel
+	k.cancel, k.ended = cancel, make(chan struct{})
 	go func() {
+		defer close(k.ended)
 		defer shared.release(h.logger)
 		h.keepHouse(ctx, shared)
 	}()
 }
 
-// stop ends the housekeeping, without waiting for it.
+// stop ends the housekeeping and waits for it, so that the store is closed
+// properly before the process ends.
 func (k *housekeeper) stop() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.done = true
-	if k.cancel != nil {
-		k.cancel()
+	if k.cancel == nil {
+		return
+	}
+	k.cancel()
+	select {
+	case <-k.ended:
+	case <-time.After(stopTime):
 	}
 }
 

@@ -251,3 +251,40 @@ func TestSessionsOpenedAtStart(t *testing.T) {
 		t.Errorf("the default path is %s", defaultSessionsPath())
 	}
 }
+
+func TestChatsConfigurationErrors(t *testing.T) {
+	site, err := emulator.Start(emulator.Options{})
+	must(t, err)
+	defer site.Close()
+	g := &gateway{t: t, site: site, sessions: filepath.Join(t.TempDir(), "sessions.db")}
+	for name, tt := range map[string]struct{ lines, want string }{
+		"delete without a record":       {"chats delete 1h\nsessions off", "needs the record of sessions"},
+		"delete later than the record":  {"chats delete 30d", "shorter than the 720h0m0s"},
+		"delete later than a short ttl": {"chats delete 2h\nsessions sqlite " + g.sessions + " {\nttl 1h\n}", "shorter than the 1h0m0s"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			testLog.Store(new(logBuffer))
+			config := new(caddy.Config)
+			must(t, json.Unmarshal(g.adapt(setup{qwen: tt.lines}), config))
+			if err := caddy.Validate(config); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+	for name, tt := range map[string]struct {
+		h    Handler
+		want string
+	}{
+		"unknown":          {Handler{Chats: "sometimes"}, "must be keep, delete or temporary"},
+		"delete when?":     {Handler{Chats: chatsDelete}, "needs the time"},
+		"a time for keep":  {Handler{Chats: chatsKeep, DeleteChatsAfter: 1}, "only for"},
+		"a negative time":  {Handler{Chats: chatsDelete, DeleteChatsAfter: -1}, "needs the time"},
+		"a time for never": {Handler{Chats: chatsTemporary, DeleteChatsAfter: 1}, "only for"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := tt.h.validateChats(); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}

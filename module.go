@@ -19,7 +19,10 @@ func init() {
 
 // Handler is an HTTP handler that makes the owner's own account on
 // chat.qwen.ai available as an OpenAI-compatible API: `/v1/chat/completions`,
-// `/v1/models`, a status page at `/` and `/health`. Every other path goes to
+// `/v1/models`, `/v1/chats/{id}` to delete a chat, a status page at `/` and
+// `/health`. A conversation goes on in its own chat on the site; the headers
+// `X-Qwen-Session` and `X-Qwen-Chat-Id` of an answer tell how and in which.
+// Every other path goes to
 // the next handler, except that unknown paths below `/v1` are answered with
 // 404 in the OpenAI error format. Paths are compared after rewriting, so the
 // handler works under any prefix with `handle_path`.
@@ -81,11 +84,13 @@ type Handler struct {
 	// `keep`: nothing. `delete`: they are deleted when they have not been used for
 	// `delete_chats_after`. `temporary`: each is deleted right after its answer,
 	// and no conversation goes on in one. Only chats that were opened under
-	// `delete` or `temporary` are ever deleted. Default: `keep`.
+	// `delete` or `temporary` are ever deleted. `delete` needs a record of
+	// sessions; `temporary` uses it only to try again, after `max_duration`, what
+	// could not be deleted. Default: `keep`.
 	Chats string `json:"chats,omitempty"`
 
 	// After what time without use chats are deleted. Only for `chats: delete`,
-	// where it is required.
+	// where it is required; shorter than the time for which sessions are kept.
 	DeleteChatsAfter caddy.Duration `json:"delete_chats_after,omitempty"`
 
 	// The origins whose pages may call the API from a browser, such as
@@ -122,8 +127,9 @@ type Handler struct {
 	// The deepest nesting of objects and arrays in a request body. Default: 64.
 	MaxJSONDepth int `json:"max_json_depth,omitempty"`
 
-	// The largest prompt in bytes of UTF-8, system text and history included,
-	// that is sent to the site as text. The site answers longer ones with its
+	// The largest prompt in bytes of UTF-8 that is sent to the site as text: the
+	// new message where a conversation goes on in its chat, and the system text
+	// and the history, too, in a new one. The site answers longer ones with its
 	// verification page. Default: 160000 (160 kB).
 	MaxPrompt int64 `json:"max_prompt,omitempty"`
 

@@ -28,12 +28,15 @@ const (
 // times, and the names of callers; no text of any message, and nothing secret.
 // Several processes may use the same file, which has to be on a local disk.
 type SQLiteSessions struct {
-	// The file. Its directory is made if it does not exist. May contain
-	// placeholders. Default: `qwen/sessions.db` in Caddy's data directory.
+	// The file. Its directory is made if it does not exist. While it is in use,
+	// two more files, with `-wal` and `-shm` at the end of their names, stand
+	// beside it and belong to it. May contain placeholders.
+	// Default: `qwen/sessions.db` in Caddy's data directory.
 	Path string `json:"path,omitempty"`
 
-	// How long a turn is kept after it was completed or continued. What is
-	// forgotten goes on in a new chat, with the history as text. Default: `30d`.
+	// How long a turn is kept. A conversation is forgotten that long after its
+	// last answer: it then goes on in a new chat, with its history as text.
+	// Default: `30d`.
 	TTL caddy.Duration `json:"ttl,omitempty"`
 
 	// How many turns are kept. Above it, the oldest are forgotten.

@@ -119,7 +119,7 @@ func (k *talker) change() string {
 	at := k.random.IntN(n)
 	switch k.random.IntN(12) {
 	case 0: // as when a message is edited: what follows it is gone
-		for k.talk[at].Role != "user" {
+		for at > 0 && k.talk[at].Role != "user" {
 			at--
 		}
 		k.talk = append(slices.Clone(k.talk[:at]), k.say())
