@@ -31,32 +31,63 @@ func (f *folder) clone() *folder {
 }
 
 func (f *folder) write(p []byte) {
-	for i := 0; i < len(p); {
-		c := p[i]
-		if c < utf8.RuneSelf {
-			if isSpace(c) {
-				f.space = true
-			} else {
-				f.put(p[i : i+1])
-			}
-			i++
+	for len(p) > 0 {
+		if n := spaceLen(p); n > 0 {
+			f.space = true
+			p = p[n:]
 			continue
 		}
-		r, size := utf8.DecodeRune(p[i:])
-		if unicode.IsSpace(r) {
-			f.space = true
-		} else {
-			f.put(p[i : i+size])
-		}
-		i += size
+		n, runes := wordLen(p)
+		f.put(p[:n], runes)
+		p = p[n:]
 	}
+}
+
+// wordLen returns how many bytes p has before the next white space, and how many
+// characters.
+func wordLen(p []byte) (n, runes int) {
+	for n < len(p) {
+		switch c := p[n]; {
+		case c >= utf8.RuneSelf:
+			if spaceLen(p[n:]) > 0 {
+				return n, runes
+			}
+			if utf8.RuneStart(c) {
+				runes++
+			}
+		case isSpace(c):
+			return n, runes
+		default:
+			runes++
+		}
+		n++
+	}
+	return n, runes
+}
+
+// spaceLen returns the length of the white space character at the start of p, or
+// 0 if there is none.
+func spaceLen(p []byte) int {
+	switch c := p[0]; {
+	case c < utf8.RuneSelf:
+		if isSpace(c) {
+			return 1
+		}
+		return 0
+	case c != 0xc2 && (c < 0xe1 || c > 0xe3): // no white space begins like that
+		return 0
+	}
+	if r, size := utf8.DecodeRune(p); unicode.IsSpace(r) {
+		return size
+	}
+	return 0
 }
 
 func isSpace(c byte) bool { return c == ' ' || c >= '\t' && c <= '\r' }
 
-// put adds one character.
-func (f *folder) put(char []byte) {
-	if f.n > len(f.buf)-1-utf8.UTFMax {
+// put adds characters without white space.
+func (f *folder) put(word []byte, runes int) {
+	if f.n+1+len(word) > len(f.buf) {
 		f.flush()
 	}
 	if f.space && f.runes > 0 {
@@ -65,8 +96,13 @@ func (f *folder) put(char []byte) {
 		f.runes++
 	}
 	f.space = false
-	f.n += copy(f.buf[f.n:], char)
-	f.runes++
+	f.runes += runes
+	if len(word) < len(f.buf) {
+		f.n += copy(f.buf[f.n:], word)
+		return
+	}
+	f.flush()
+	f.sum.Write(word)
 }
 
 func (f *folder) flush() {
