@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"syscall"
 
 	driver "modernc.org/sqlite"
@@ -18,6 +19,7 @@ const (
 	codeReadOnly = 8
 	codeCorrupt  = 11
 	codeFull     = 13
+	codeCantOpen = 14
 	codeNotADB   = 26
 
 	codeShmSize = 4874 // no space for the index of the write-ahead log
@@ -70,6 +72,22 @@ func kindOfCode(code int) Kind {
 		return KindCorrupt
 	}
 	return KindFailed
+}
+
+// explain finds out whether SQLite cannot open a file because the directory is
+// read-only: it only says that it cannot.
+func explain(path string, err error) error {
+	var fault *driver.Error
+	if !errors.As(err, &fault) || fault.Code()&0xff != codeCantOpen {
+		return err
+	}
+	trial, why := os.CreateTemp(filepath.Dir(path), ".trial-*")
+	if why != nil {
+		return &failure{kindOf(why), fmt.Errorf("%w: %w", err, why)}
+	}
+	_ = trial.Close()
+	_ = os.Remove(trial.Name())
+	return err
 }
 
 // passing tells that the file can stay open: the cause may be gone at the next
@@ -224,13 +242,8 @@ func (s *Store) leaveBehind(h *handle) {
 func (s *Store) check(ctx context.Context, h *handle) error {
 	ctx, cancel := context.WithTimeout(ctx, s.hooks.budget)
 	defer cancel()
-	conn, err := h.read.Conn(ctx)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
 	var verdict string
-	err = conn.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&verdict)
+	err := h.read.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&verdict)
 	switch {
 	case ctx.Err() != nil:
 		return nil

@@ -24,8 +24,9 @@ const (
 	writerCache, readerCache = 8192, 2048
 	// walLimit is what the write-ahead log is cut to after it has grown.
 	walLimit = 64 << 20
-	// lockWait is how long opening the file waits for other processes.
-	lockWait = 5 * time.Second
+	// firstWait is how long a new connection waits for locks of others, which
+	// nothing can cut short.
+	firstWait = 20 * time.Millisecond
 )
 
 // companions are the suffixes of the files that SQLite puts beside the file.
@@ -37,7 +38,7 @@ type handle struct {
 	file        os.FileInfo            // which file was at the path
 	beside      map[string]os.FileInfo // its companions
 	write, read *sql.DB
-	conns       []*sql.Conn // of both
+	conns       []*link // of both
 	writer      *writer
 	readers     chan *reader
 	pool        int // how many readers there are
@@ -69,6 +70,7 @@ func (s *Store) open(ctx context.Context) (*handle, error) {
 	h.ctx, h.cancel = context.WithCancel(ctx)
 	if err := s.connect(ctx, h, f); err != nil {
 		h.close()
+		err = explain(h.path, err)
 		if ctx.Err() == nil && !s.hooks.tool && kindOf(err) == KindCorrupt {
 			return nil, s.quarantine(h, err)
 		}
@@ -148,11 +150,7 @@ func (s *Store) connect(ctx context.Context, h *handle, f file) error {
 	h.write = openDB(s.dsn(f.path, writerCache, s.hooks.vfs), 1)
 	// One more than the readers, for checks.
 	h.read = openDB(s.dsn(f.path, readerCache, s.hooks.vfs)+"&_query_only=1", readers+1)
-	conn, err := h.connection(ctx, h.write)
-	if err != nil {
-		return err
-	}
-	found, err := inspect(ctx, conn)
+	conn, found, err := s.identify(ctx, h)
 	if err != nil {
 		return err
 	}
@@ -167,11 +165,11 @@ func (s *Store) connect(ctx context.Context, h *handle, f file) error {
 			return err
 		}
 	}
-	wal, err := journal(ctx, conn)
+	wal, err := s.journal(ctx, conn.Conn)
 	if err != nil {
 		return err
 	}
-	kept, err := s.migrate(ctx, conn, f.path, found)
+	kept, err := s.migrate(ctx, conn.Conn, f.path, found)
 	if err != nil {
 		return err
 	}
@@ -180,6 +178,38 @@ func (s *Store) connect(ctx context.Context, h *handle, f file) error {
 	}
 	s.tellOpened(f, wal, kept)
 	return nil
+}
+
+// identify makes the connection for writing and reads what the file is. Until
+// then another process that is just beginning or ending its use may have the
+// file locked for a moment.
+func (s *Store) identify(ctx context.Context, h *handle) (conn *link, found content, err error) {
+	err = s.unlocked(ctx, func() (err error) {
+		if conn == nil {
+			conn, err = h.connection(ctx, h.write)
+		}
+		if err == nil {
+			found, err = inspect(ctx, conn.Conn)
+		}
+		return err
+	})
+	if err == nil {
+		err = conn.setBusyTimeout(ctx, s.hooks.lockWait)
+	}
+	return conn, found, err
+}
+
+// unlocked repeats what fails because the file is locked for some time.
+func (s *Store) unlocked(ctx context.Context, try func() error) error {
+	for tries := s.hooks.lockWait / firstWait; ; tries-- {
+		err := try()
+		if err == nil || kindOf(err) != KindLocked || tries <= 0 {
+			return err
+		}
+		if err := pause(ctx, firstWait); err != nil {
+			return err
+		}
+	}
 }
 
 func (s *Store) tellOpened(f file, wal bool, kept string) {
@@ -221,7 +251,7 @@ func (s *Store) dsn(path string, cache int, vfs string) string {
 		synchronous = "FULL"
 	}
 	query := url.Values{"mode": {"rw"}, "_txlock": {"immediate"}, "_pragma": {
-		fmt.Sprintf("busy_timeout(%d)", lockWait.Milliseconds()),
+		fmt.Sprintf("busy_timeout(%d)", firstWait.Milliseconds()),
 		fmt.Sprintf("cache_size(-%d)", cache),
 		fmt.Sprintf("journal_size_limit(%d)", walLimit),
 		"synchronous(" + synchronous + ")",
@@ -235,17 +265,11 @@ func (s *Store) dsn(path string, cache int, vfs string) string {
 
 // journal turns write-ahead logging on and reports whether that was possible.
 // SQLite does not wait for the lock it needs if two processes want it at once.
-func journal(ctx context.Context, conn *sql.Conn) (wal bool, err error) {
+func (s *Store) journal(ctx context.Context, conn *sql.Conn) (wal bool, err error) {
 	var mode string
-	for tries := lockWait / (20 * time.Millisecond); ; tries-- {
-		err = conn.QueryRowContext(ctx, "PRAGMA journal_mode = WAL").Scan(&mode)
-		if err == nil || kindOf(err) != KindLocked || tries == 0 {
-			break
-		}
-		if err := pause(ctx, 20*time.Millisecond); err != nil {
-			return false, err
-		}
-	}
+	err = s.unlocked(ctx, func() error {
+		return conn.QueryRowContext(ctx, "PRAGMA journal_mode = WAL").Scan(&mode)
+	})
 	if err != nil || mode == "wal" {
 		return err == nil, err
 	}
@@ -255,7 +279,7 @@ func journal(ctx context.Context, conn *sql.Conn) (wal bool, err error) {
 }
 
 // prepare makes the connections ready for use.
-func (s *Store) prepare(ctx context.Context, h *handle, conn *sql.Conn) (err error) {
+func (s *Store) prepare(ctx context.Context, h *handle, conn *link) (err error) {
 	if h.writer, err = newWriter(ctx, conn, s.options.Patience*4/5); err != nil {
 		return err
 	}
@@ -274,28 +298,53 @@ func (s *Store) prepare(ctx context.Context, h *handle, conn *sql.Conn) (err err
 	return nil
 }
 
-func setBusyTimeout(ctx context.Context, conn *sql.Conn, d time.Duration) error {
-	_, err := conn.ExecContext(ctx, fmt.Sprintf("PRAGMA busy_timeout = %d", d.Milliseconds()))
-	return err
+// link is a connection with the statements that were prepared for it. They must
+// be closed before it, or the file stays open.
+type link struct {
+	*sql.Conn
+	stmts []*sql.Stmt
 }
 
-// prepareAll prepares each text for the connection.
-func prepareAll(ctx context.Context, conn *sql.Conn, texts map[**sql.Stmt]string) (err error) {
+func (l *link) prepare(ctx context.Context, text string) (*sql.Stmt, error) {
+	stmt, err := l.PrepareContext(ctx, text)
+	if err == nil {
+		l.stmts = append(l.stmts, stmt)
+	}
+	return stmt, err
+}
+
+// prepareAll prepares each text.
+func (l *link) prepareAll(ctx context.Context, texts map[**sql.Stmt]string) (err error) {
 	for stmt, text := range texts {
-		if *stmt, err = conn.PrepareContext(ctx, text); err != nil {
+		if *stmt, err = l.prepare(ctx, text); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// connection takes a connection out of its pool until the handle is closed.
-func (h *handle) connection(ctx context.Context, db *sql.DB) (*sql.Conn, error) {
-	conn, err := db.Conn(ctx)
-	if err == nil {
-		h.conns = append(h.conns, conn)
+// setBusyTimeout sets how long a statement waits for locks of others.
+func (l *link) setBusyTimeout(ctx context.Context, d time.Duration) error {
+	_, err := l.ExecContext(ctx, fmt.Sprintf("PRAGMA busy_timeout = %d", d.Milliseconds()))
+	return err
+}
+
+func (l *link) close() {
+	for _, stmt := range l.stmts {
+		_ = stmt.Close()
 	}
-	return conn, err
+	_ = l.Conn.Close()
+}
+
+// connection takes a connection out of its pool until the handle is closed.
+func (h *handle) connection(ctx context.Context, db *sql.DB) (*link, error) {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	l := &link{Conn: conn}
+	h.conns = append(h.conns, l)
+	return l, nil
 }
 
 // close closes the file as soon as all readers are back. The writer goes last: it
@@ -308,7 +357,7 @@ func (h *handle) close() {
 		<-h.readers
 	}
 	for _, conn := range h.conns {
-		_ = conn.Close()
+		conn.close()
 	}
 	_ = h.read.Close()
 	_ = h.write.Close()

@@ -47,16 +47,16 @@ type reader struct {
 	chats, turns, all *sql.Stmt
 }
 
-func newReader(ctx context.Context, conn *sql.Conn, busy time.Duration) (*reader, error) {
+func newReader(ctx context.Context, conn *link, busy time.Duration) (*reader, error) {
 	r := &reader{find: map[session.Index]*sql.Stmt{}}
 	for index, source := range sources {
-		stmt, err := conn.PrepareContext(ctx, findText(source))
+		stmt, err := conn.prepare(ctx, findText(source))
 		if err != nil {
 			return nil, err
 		}
 		r.find[index] = stmt
 	}
-	err := prepareAll(ctx, conn, map[**sql.Stmt]string{
+	err := conn.prepareAll(ctx, map[**sql.Stmt]string{
 		&r.turn: "SELECT " + turnColumns + ` FROM chats c JOIN turns t ON t.chat = c.id
 			WHERE c.account = ? AND c.chat = ? AND t.response = ?`,
 		&r.chat: "SELECT " + chatColumns + " FROM chats WHERE account = ? AND chat = ?",
@@ -71,7 +71,7 @@ func newReader(ctx context.Context, conn *sql.Conn, busy time.Duration) (*reader
 	if err != nil {
 		return nil, err
 	}
-	return r, setBusyTimeout(ctx, conn, busy)
+	return r, conn.setBusyTimeout(ctx, busy)
 }
 
 // read runs a function with a reader. The queries take no context: they are short,

@@ -121,6 +121,7 @@ type Store struct {
 type hooks struct {
 	migrations []migration
 	budget     time.Duration // for a check of the file
+	lockWait   time.Duration // for other processes, while the file is opened
 	vfs        string
 	tool       bool // neither create nor check nor rename the file
 	now        func() time.Time
@@ -132,6 +133,7 @@ func defaultHooks() hooks {
 	return hooks{
 		migrations: migrations,
 		budget:     2 * time.Second,
+		lockWait:   5 * time.Second,
 		now:        time.Now,
 		every: func(d time.Duration) (<-chan time.Time, func()) {
 			ticker := time.NewTicker(d)

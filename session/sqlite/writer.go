@@ -33,9 +33,9 @@ type writer struct {
 	wipeAliases, wipeTurns, wipeChats           *sql.Stmt
 }
 
-func newWriter(ctx context.Context, conn *sql.Conn, busy time.Duration) (*writer, error) {
+func newWriter(ctx context.Context, conn *link, busy time.Duration) (*writer, error) {
 	w := new(writer)
-	err := prepareAll(ctx, conn, map[**sql.Stmt]string{
+	err := conn.prepareAll(ctx, map[**sql.Stmt]string{
 		&w.begin: "BEGIN IMMEDIATE", &w.commit: "COMMIT", &w.rollback: "ROLLBACK",
 
 		&w.chat:      "SELECT id, tenant, orphans FROM chats WHERE account = ? AND chat = ?",
@@ -63,7 +63,7 @@ func newWriter(ctx context.Context, conn *sql.Conn, busy time.Duration) (*writer
 	if err != nil {
 		return nil, err
 	}
-	return w, setBusyTimeout(ctx, conn, busy)
+	return w, conn.setBusyTimeout(ctx, busy)
 }
 
 // run is the store's goroutine: it opens the file, writes to it and opens it

@@ -1,0 +1,403 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddy-qwen/caddy-qwen/session"
+)
+
+func TestNewFile(t *testing.T) {
+	t.Run("D01 without a file a private one is made", func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "a", "b", "store ?#%20'.db")
+		l := newLab(t, path)
+		l.works()
+		l.await(KindCreated)
+		l.quiet()
+		if runtime.GOOS == "windows" {
+			t.Skip("modes mean nothing on Windows")
+		}
+		for name, want := range map[string]os.FileMode{
+			"": 0o600, "-wal": 0o600, "-shm": 0o600,
+		} {
+			if got := perm(t, path+name); got != want {
+				t.Errorf("%q has the mode %o", name, got)
+			}
+		}
+		if got := perm(t, filepath.Dir(path)); got != 0o700 {
+			t.Errorf("the directory has the mode %o", got)
+		}
+		// Closing leaves one file.
+		_ = l.Close()
+		entries, err := os.ReadDir(filepath.Dir(path))
+		if err != nil || len(entries) != 1 {
+			t.Errorf("there is %v, %v", entries, err)
+		}
+	})
+
+	t.Run("D11 a file of no length is told", func(t *testing.T) {
+		path := storePath(t)
+		mustWrite(t, path, "")
+		l := newLab(t, path)
+		l.works()
+		l.await(KindEmpty)
+		l.quiet()
+	})
+
+	t.Run("others may not read an existing file", func(t *testing.T) {
+		if runtime.GOOS == "windows" {
+			t.Skip("modes mean nothing on Windows")
+		}
+		path := storePath(t)
+		turns := mustFill(t, path, 3)
+		if err := os.Chmod(path, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		l := newLab(t, path)
+		l.has(turns[2])
+		if n := l.await(KindPermissions); n.Err != nil {
+			t.Error(n.Err)
+		}
+		l.await(KindOpened)
+		l.quiet()
+		if got := perm(t, path); got != 0o600 {
+			t.Errorf("mode %o", got)
+		}
+	})
+
+	t.Run("a symbolic link is followed", func(t *testing.T) {
+		path := storePath(t)
+		turns := mustFill(t, path, 3)
+		link := filepath.Join(t.TempDir(), "link.db")
+		if err := os.Symlink(path, link); err != nil {
+			t.Skip(err)
+		}
+		l := newLab(t, link)
+		l.has(turns[2])
+		if _, err := os.Stat(path + "-wal"); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestCannotOpen(t *testing.T) {
+	t.Run("D02 the path is a directory", func(t *testing.T) {
+		path := storePath(t)
+		if err := os.Mkdir(path, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		l := newLab(t, path)
+		l.refuses()
+		l.await(KindFailed)
+		l.fails()
+		for range 3 {
+			l.retry()
+			l.fails()
+			l.refuses()
+		}
+		l.quiet()
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+		l.retry()
+		l.await(KindCreated)
+		l.await(KindAvailable)
+		l.works()
+		l.quiet()
+	})
+
+	t.Run("D02 the directory cannot be made", func(t *testing.T) {
+		file := filepath.Join(t.TempDir(), "file")
+		mustWrite(t, file, "text")
+		l := newLab(t, filepath.Join(file, "store.db"))
+		l.refuses()
+		l.await(KindFailed)
+		l.quiet()
+	})
+
+	t.Run("a database of another program is left alone", func(t *testing.T) {
+		path := storePath(t)
+		db := mustRaw(t, path, "")
+		mustExec(t, db, "CREATE TABLE notes (text); INSERT INTO notes VALUES ('mine'); PRAGMA user_version = 1")
+		_ = db.Close()
+		before := mustRead(t, path)
+		l := newLab(t, path)
+		l.refuses()
+		l.await(KindForeign)
+		l.fails()
+		l.retry()
+		l.fails()
+		l.refuses()
+		l.quiet()
+		if mustRead(t, path) != before {
+			t.Error("it was changed")
+		}
+	})
+
+	t.Run("New returns at once and Close ends an opening", func(t *testing.T) {
+		path := storePath(t)
+		mustFill(t, path, 3)
+		db := mustRaw(t, path, "_pragma=locking_mode(EXCLUSIVE)")
+		mustExec(t, db, "BEGIN EXCLUSIVE")
+		l := newLab(t, path, func(o *Options, h *hooks) { h.lockWait = time.Hour; o.Patience = 20 * time.Millisecond })
+		l.refuses()
+		begin := time.Now()
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(begin); took > 10*time.Second {
+			t.Errorf("closing took %v", took)
+		}
+		l.quiet()
+	})
+}
+
+func TestLocked(t *testing.T) {
+	t.Run("D03 locked by somebody else: the usual patience, then unavailable", func(t *testing.T) {
+		path := storePath(t)
+		turns := mustFill(t, path, 3)
+		l := newLab(t, path, func(o *Options, _ *hooks) { o.Patience = 0 })
+		l.await(KindOpened)
+		db := mustRaw(t, path, "")
+		mustExec(t, db, "BEGIN IMMEDIATE")
+		for range 3 {
+			begin := time.Now()
+			err := l.Record(ctx, testTurn("late", "r", "", 50))
+			if !errors.Is(err, session.ErrUnavailable) {
+				t.Errorf("error: %v", err)
+			}
+			if took := time.Since(begin); took > DefaultPatience+2*time.Second {
+				t.Errorf("it took %v", took)
+			}
+			l.has(turns[1]) // reading goes on
+		}
+		l.await(KindLocked)
+		l.quiet()
+		mustExec(t, db, "ROLLBACK")
+		for errors.Is(l.Record(ctx, testTurn("late", "r", "", 50)), session.ErrUnavailable) {
+		}
+		l.await(KindAvailable)
+		l.quiet()
+		l.has(testTurn("late", "r", "", 50))
+	})
+
+	t.Run("D03 locked when it is opened", func(t *testing.T) {
+		path := storePath(t)
+		turns := mustFill(t, path, 3)
+		db := mustRaw(t, path, "_pragma=locking_mode(EXCLUSIVE)")
+		mustExec(t, db, "BEGIN EXCLUSIVE; COMMIT")
+		l := newLab(t, path)
+		l.refuses()
+		l.await(KindLocked)
+		l.fails()
+		l.retry()
+		l.fails()
+		l.refuses()
+		l.quiet()
+		_ = db.Close()
+		l.retry()
+		l.await(KindAvailable)
+		l.has(turns[2])
+	})
+
+	t.Run("a full queue is unavailable at once", func(t *testing.T) {
+		l := newLab(t, storePath(t))
+		l.works()
+		release := l.stall()
+		defer release()
+		for range maxQueue {
+			l.queue <- job{func(*writer) error { return nil }, make(chan error, 1)}
+		}
+		l.options.Patience = time.Hour
+		if err := l.Record(ctx, testTurn("c", "r", "", 1)); !errors.Is(err, session.ErrUnavailable) {
+			t.Errorf("error: %v", err)
+		}
+	})
+
+	t.Run("readers wait for a free one no longer than their patience", func(t *testing.T) {
+		l := newLab(t, storePath(t), func(o *Options, _ *hooks) { o.Patience = time.Second })
+		l.works()
+		h := l.handle.Load()
+		var taken []*reader
+		for range readers {
+			taken = append(taken, <-h.readers)
+		}
+		if _, err := l.Find(ctx, session.IndexChain, testKey(1), 1); !errors.Is(err, session.ErrUnavailable) {
+			t.Errorf("error: %v", err)
+		}
+		for _, r := range taken {
+			h.readers <- r
+		}
+		l.works()
+	})
+}
+
+func TestBatch(t *testing.T) {
+	t.Run("a write that is refused does not spoil the others", func(t *testing.T) {
+		l := newLab(t, storePath(t))
+		l.record(testTurn("c", "r0", "", 0))
+		release := l.stall()
+		foreign := testTurn("c", "r1", "", 1)
+		foreign.Tenant = "bob"
+		results := make([]chan error, 5)
+		for n := range results {
+			one := testTurn("c", "r2", "r0", 2)
+			if n%2 == 1 {
+				one = foreign
+			}
+			results[n] = make(chan error, 1)
+			l.queue <- job{func(w *writer) error { return w.record(&one) }, results[n]}
+		}
+		release()
+		for n, result := range results {
+			if err := <-result; (n%2 == 1) != errors.Is(err, errTenant) || (n%2 == 0) != (err == nil) {
+				t.Errorf("write %d: %v", n, err)
+			}
+		}
+		l.has(testTurn("c", "r2", "r0", 2))
+	})
+
+	t.Run("D14 a write whose outcome is unknown may be repeated", func(t *testing.T) {
+		l := newLab(t, storePath(t))
+		l.works()
+		release := l.stall()
+		one := testTurn("c", "r", "", 1)
+		waiting, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
+		defer cancel()
+		if err := l.Record(waiting, one); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("error: %v", err)
+		}
+		release()
+		l.record(one, one)
+		l.has(one)
+		if stats, err := l.Stats(ctx); err != nil || stats.Turns != 2 {
+			t.Errorf("%d turns, %v", stats.Turns, err)
+		}
+	})
+
+	t.Run("D14 what waits when the store is closed is written", func(t *testing.T) {
+		path := storePath(t)
+		l := newLab(t, path)
+		l.works()
+		release := l.stall()
+		one, done := testTurn("c", "r", "", 1), make(chan error, 1)
+		l.queue <- job{func(w *writer) error { return w.record(&one) }, done}
+		l.cancel()
+		release()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		<-l.gone
+		newLab(t, path).has(one)
+	})
+}
+
+func TestSettings(t *testing.T) {
+	pragma := func(t *testing.T, l *lab, name string) (value string) {
+		t.Helper()
+		l.works()
+		err := l.write(ctx, func(*writer) error {
+			return l.handle.Load().conns[0].QueryRowContext(ctx, "PRAGMA "+name).Scan(&value)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return value
+	}
+	for _, test := range []struct {
+		name, pragma, want string
+		full               bool
+	}{
+		{"D15 by default a power failure may cost the last turns", "synchronous", "1", false},
+		{"D15 full costs none", "synchronous", "2", true},
+		{"D17 the log is cut to 64 MiB", "journal_size_limit", "67108864", false},
+		{"D17 memory is bounded", "cache_size", "-8192", false},
+		{"D03 the wait for a lock ends before the patience", "busy_timeout", "16000", false},
+		{"write-ahead logging", "journal_mode", "wal", false},
+		{"references are looked after", "foreign_keys", "1", false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			l := newLab(t, storePath(t), func(o *Options, _ *hooks) { o.Full = test.full })
+			if got := pragma(t, l, test.pragma); got != test.want {
+				t.Errorf("%s is %s", test.pragma, got)
+			}
+		})
+	}
+
+	t.Run("D20 a file system without write-ahead logging", func(t *testing.T) {
+		if runtime.GOOS == "windows" {
+			t.Skip("there is no such VFS on Windows")
+		}
+		path := storePath(t)
+		l := newLab(t, path, func(_ *Options, h *hooks) { h.vfs = "unix-dotfile" })
+		l.works()
+		l.await(KindNoWAL)
+		l.quiet()
+		if got := pragma(t, l, "journal_mode"); got != "delete" {
+			t.Errorf("journal_mode is %s", got)
+		}
+		if got := pragma(t, l, "synchronous"); got != "2" {
+			t.Errorf("synchronous is %s", got)
+		}
+		_ = l.Close()
+		newLab(t, path).works() // and with it again
+	})
+}
+
+// What is in the file: digests, ids and times. Whoever adds a column must think
+// about whether it may hold text of a message or a secret.
+func TestColumns(t *testing.T) {
+	path := storePath(t)
+	mustFill(t, path, 1)
+	rows, err := mustRaw(t, path, "").Query(`SELECT m.name || '.' || c.name FROM sqlite_schema m, pragma_table_info(m.name) c
+		WHERE m.type = 'table' ORDER BY 1`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	var got []string
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, name)
+	}
+	want := strings.Fields(`aliases.key aliases.turn
+		chats.account chats.chat chats.created chats.disposable chats.id chats.model chats.orphans chats.tenant chats.used
+		turns.aliases turns.chain turns.chat turns.continued turns.id turns.indexed turns.loose turns.messages turns.model
+		turns.pair turns.parent turns.partial turns.response turns.time turns.variants`)
+	if !slices.Equal(got, want) {
+		t.Errorf("D19 the file holds %v", got)
+	}
+}
+
+// A row that is not the one asked for is never given to a caller.
+func TestRowsAreCheckedAgain(t *testing.T) {
+	one := storedTurn{Turn: testTurn("c", "r", "", 1)}
+	for index, k := range map[session.Index]session.Digest{
+		session.IndexChain: one.Chain, session.IndexLoose: one.Loose,
+		session.IndexPair: one.Pair, session.IndexAlias: one.Aliases[0],
+	} {
+		if found, err := inOrder([]storedTurn{one}, index, k); err != nil || len(found) != 1 {
+			t.Errorf("D18 index %d: %v", index, err)
+		}
+		if found, err := inOrder([]storedTurn{one}, index, testKey(99)); kindOf(err) != KindCorrupt || found != nil {
+			t.Errorf("D18 index %d, another key: %d turns, %v", index, len(found), err)
+		}
+	}
+	one.Indexed = false
+	for _, index := range []session.Index{session.IndexLoose, session.IndexPair} {
+		k := map[session.Index]session.Digest{session.IndexLoose: one.Loose, session.IndexPair: one.Pair}[index]
+		if _, err := inOrder([]storedTurn{one}, index, k); kindOf(err) != KindCorrupt {
+			t.Errorf("D18 index %d, not indexed: %v", index, err)
+		}
+	}
+}
