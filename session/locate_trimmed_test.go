@@ -115,6 +115,7 @@ func TestLocateTrimmedShort(t *testing.T) {
 		"white space":              {"OK                    ", "OK                    "},
 		"short without its tools":  {"OK. <tool_use><name>f</name></tool_use>", "OK."},
 		"short after its thoughts": {"OK", "<think>I think that this is fine.</think>OK"},
+		"short with neither":       {"OK. <tool_use><name>f</name></tool_use>", "<think>I think that this is fine.</think>OK."},
 		"short after a quotation":  {"OK", "> I think that this is fine.\n\nOK"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -259,4 +260,34 @@ func TestLocateTrimmedDamaged(t *testing.T) {
 	a := s.ask(request{messages: list(texts...)[6:]}) // of one turn only
 	a.follows(t, answers[3], 2)
 	s.ask(request{messages: list(texts...)[4:]}).isNew(t)
+}
+
+// TestLocateTrimmedHole leaves out just the messages that are not recorded of a
+// turn: what is before them is not taken for what comes before the others.
+func TestLocateTrimmedHole(t *testing.T) {
+	s := newSite(t)
+	texts := numbered(MaxMessages)
+	s.chat("", texts[:4]...)
+	replay := s.ask(request{messages: list(texts...), text: long1})
+	messages := append(list(texts...), assistant(long1), user("So?"))
+	recorded := messages[len(messages)-1-MaxMessages:]
+	if !replay.record.Partial || replay.record.ParentID == "" {
+		t.Fatalf("partial %v after %q", replay.record.Partial, replay.record.ParentID)
+	}
+	s.ask(request{messages: recorded, aborted: true}).follows(t, replay, MaxMessages)
+	s.ask(request{messages: append(list(texts...)[3:4], recorded...), aborted: true}).isNew(t)
+}
+
+func TestTurnMessages(t *testing.T) {
+	for _, n := range []int{1, MaxMessages - 2, MaxMessages - 1, MaxMessages, MaxMessages + 1} {
+		messages := append([]Message{system("Be brief.")}, list(numbered(MaxMessages)...)...)[:n]
+		c := New(testScope, "", messages)
+		turn := c.Turn(c.NewChat(), "chat", "answer", replyOf("", long1), time.Now())
+		if len(turn.Messages) != min(n+1, MaxMessages) || turn.Partial != (n+1 > MaxMessages) {
+			t.Errorf("%d messages and a reply: %d recorded, partial %v", n, len(turn.Messages), turn.Partial)
+		}
+		if last := turn.Messages[len(turn.Messages)-1]; last != replyDigest(slowDigest(long1)) {
+			t.Errorf("%d messages: the reply is not the last", n)
+		}
+	}
 }

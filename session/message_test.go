@@ -64,6 +64,33 @@ func TestMessagesAlike(t *testing.T) {
 	}
 }
 
+// TestMessageForms takes reasoning off replies that call tools, too.
+func TestMessageForms(t *testing.T) {
+	calls := []Call{{"f", "{}"}}
+	for name, test := range map[string]struct {
+		sent, recorded Message
+		want           bool
+	}{
+		"thoughts":                 {assistant("<think>a</think>b"), assistant("b"), true},
+		"thoughts and calls":       {Message{Role: "assistant", Text: "<think>a</think>b", Calls: calls}, Message{Role: "assistant", Text: "b", Calls: calls}, true},
+		"thoughts, calls left out": {Message{Role: "assistant", Text: "<think>a</think>b", Calls: calls}, assistant("b"), false},
+		"thoughts, calls put in":   {assistant("<think>a</think>b"), Message{Role: "assistant", Text: "b", Calls: calls}, false},
+		"thoughts of a user":       {user("<think>a</think>b"), user("b"), false},
+		"a quotation":              {assistant("b"), assistant("> b"), false},
+	} {
+		sent, recorded := test.sent.entry(), test.recorded.entry()
+		if got := slices.Contains(sent.forms(), recorded.digest); got != test.want {
+			t.Errorf("%s: %v, want %v", name, got, test.want)
+		}
+	}
+	quoted := assistant("> a\n\nb")
+	calling := Message{Role: "assistant", Text: quoted.Text, Calls: calls}
+	a, b := quoted.entry(), calling.entry()
+	if len(a.variants) != 1 || len(b.variants) != 1 || a.variants[0] == b.variants[0] {
+		t.Errorf("a quotation has the forms %v, and with calls %v", a.variants, b.variants)
+	}
+}
+
 func TestWithoutReasoning(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                  "",

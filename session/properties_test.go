@@ -100,9 +100,12 @@ func TestInjective(t *testing.T) {
 		}
 		seen[d] = plain
 	}
-	scopes := []Scope{testScope, {Tenant: "ten", Account: testScope.Account, Model: "antqwen3-max"}, {}}
-	for range 20_000 {
-		scope, systemText, messages := scopes[g.IntN(3)], g.text(), g.messages(3)
+	scopes := []Scope{
+		testScope, {Tenant: "ten", Account: testScope.Account, Model: "antqwen3-max"}, {},
+		{Tenant: "a"}, {Model: "a"}, {Account: testScope.Account}, {Tenant: "a", Model: "a"},
+	}
+	for range 10_000 {
+		scope, systemText, messages := scopes[g.IntN(len(scopes))], g.text(), g.messages(3)
 		check(scope, systemText, messages)
 		check(scope, "", append([]Message{system(systemText)}, messages...))
 		if len(messages) > 1 {
@@ -111,12 +114,13 @@ func TestInjective(t *testing.T) {
 		}
 		if len(messages) > 0 {
 			check(scope, systemText+messages[0].Text, messages[1:])
+			check(scopes[g.IntN(len(scopes))], systemText, messages)
 			check(scope, systemText, g.split(messages))
 			messages[0].Role = []string{"user", "assistant", "system", "tool"}[g.IntN(4)]
 			check(scope, systemText, messages)
 		}
 	}
-	if len(seen) < 20_000 {
+	if len(seen) < 10_000 {
 		t.Errorf("%d lists only", len(seen))
 	}
 }
