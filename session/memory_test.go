@@ -29,9 +29,18 @@ type memoryKey struct {
 	key   Digest
 }
 
-var errForeignChat = errors.New("the chat belongs to another tenant")
+var (
+	errForeignChat = errors.New("the chat belongs to another tenant")
+	errNoIndex     = errors.New("there is no such index")
+)
 
-func (m *memory) begin() (end func(), err error) {
+// clamp is a limit that is neither negative nor above n.
+func clamp(limit, n int) int { return max(0, min(limit, n)) }
+
+func (m *memory) begin(ctx context.Context) (end func(), err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	m.mu.Lock()
 	if m.closed {
 		m.mu.Unlock()
@@ -50,8 +59,8 @@ func (m *memory) out(t *Turn) Turn {
 	return c
 }
 
-func (m *memory) Find(_ context.Context, index Index, key Digest, limit int) ([]Turn, error) {
-	end, err := m.begin()
+func (m *memory) Find(ctx context.Context, index Index, key Digest, limit int) ([]Turn, error) {
+	end, err := m.begin(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -59,6 +68,9 @@ func (m *memory) Find(_ context.Context, index Index, key Digest, limit int) ([]
 	m.reads++
 	if m.fail != nil {
 		return nil, m.fail
+	}
+	if index < IndexChain || index > IndexAlias {
+		return nil, errNoIndex
 	}
 	found := slices.Clone(m.keys[memoryKey{index, key}])
 	slices.Reverse(found) // of those of the same time, the last recorded first
@@ -72,14 +84,14 @@ func (m *memory) Find(_ context.Context, index Index, key Digest, limit int) ([]
 		return b.Time.Compare(a.Time)
 	})
 	var turns []Turn
-	for _, t := range found[:min(limit, len(found))] {
+	for _, t := range found[:clamp(limit, len(found))] {
 		turns = append(turns, m.out(t))
 	}
 	return turns, nil
 }
 
-func (m *memory) Turn(_ context.Context, account Digest, chatID, responseID string) (Turn, error) {
-	end, err := m.begin()
+func (m *memory) Turn(ctx context.Context, account Digest, chatID, responseID string) (Turn, error) {
+	end, err := m.begin(ctx)
 	if err != nil {
 		return Turn{}, err
 	}
@@ -103,8 +115,8 @@ func (m *memory) turn(account Digest, chatID, responseID string) *Turn {
 	return nil
 }
 
-func (m *memory) Record(_ context.Context, t Turn) error {
-	end, err := m.begin()
+func (m *memory) Record(ctx context.Context, t Turn) error {
+	end, err := m.begin(ctx)
 	if err != nil {
 		return err
 	}
@@ -117,11 +129,11 @@ func (m *memory) Record(_ context.Context, t Turn) error {
 	case chat.Tenant != t.Tenant:
 		return errForeignChat
 	}
-	if t.Time.After(chat.Used) {
-		chat.Used = t.Time
-	}
 	if m.turn(t.Account, t.ChatID, t.ResponseID) != nil {
 		return nil
+	}
+	if t.Time.After(chat.Used) {
+		chat.Used = t.Time
 	}
 	t.Continued = false
 	for _, other := range m.turns {
@@ -182,8 +194,8 @@ func (m *memory) chat(account Digest, id string) *Chat {
 	return nil
 }
 
-func (m *memory) AddChat(_ context.Context, c Chat) error {
-	end, err := m.begin()
+func (m *memory) AddChat(ctx context.Context, c Chat) error {
+	end, err := m.begin(ctx)
 	if err != nil {
 		return err
 	}
@@ -198,8 +210,8 @@ func (m *memory) AddChat(_ context.Context, c Chat) error {
 	return nil
 }
 
-func (m *memory) Chat(_ context.Context, account Digest, chatID string) (Chat, error) {
-	end, err := m.begin()
+func (m *memory) Chat(ctx context.Context, account Digest, chatID string) (Chat, error) {
+	end, err := m.begin(ctx)
 	if err != nil {
 		return Chat{}, err
 	}
@@ -210,8 +222,8 @@ func (m *memory) Chat(_ context.Context, account Digest, chatID string) (Chat, e
 	return Chat{}, ErrNotFound
 }
 
-func (m *memory) ForgetTurns(_ context.Context, account Digest, chatID string) error {
-	end, err := m.begin()
+func (m *memory) ForgetTurns(ctx context.Context, account Digest, chatID string) error {
+	end, err := m.begin(ctx)
 	if err != nil {
 		return err
 	}
@@ -220,8 +232,8 @@ func (m *memory) ForgetTurns(_ context.Context, account Digest, chatID string) e
 	return nil
 }
 
-func (m *memory) RemoveChat(_ context.Context, account Digest, chatID string) error {
-	end, err := m.begin()
+func (m *memory) RemoveChat(ctx context.Context, account Digest, chatID string) error {
+	end, err := m.begin(ctx)
 	if err != nil {
 		return err
 	}
@@ -231,8 +243,8 @@ func (m *memory) RemoveChat(_ context.Context, account Digest, chatID string) er
 	return nil
 }
 
-func (m *memory) IdleChats(_ context.Context, account Digest, before time.Time, limit int) ([]Chat, error) {
-	end, err := m.begin()
+func (m *memory) IdleChats(ctx context.Context, account Digest, before time.Time, limit int) ([]Chat, error) {
+	end, err := m.begin(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -246,11 +258,11 @@ func (m *memory) IdleChats(_ context.Context, account Digest, before time.Time, 
 	slices.SortStableFunc(idle, func(a, b Chat) int {
 		return cmp.Or(a.Used.Compare(b.Used), cmp.Compare(a.ID, b.ID))
 	})
-	return idle[:min(limit, len(idle))], nil
+	return idle[:clamp(limit, len(idle))], nil
 }
 
-func (m *memory) Prune(_ context.Context, before time.Time, keep, limit int) (int, error) {
-	end, err := m.begin()
+func (m *memory) Prune(ctx context.Context, before time.Time, keep, limit int) (int, error) {
+	end, err := m.begin(ctx)
 	if err != nil {
 		return 0, err
 	}
