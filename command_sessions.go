@@ -72,7 +72,7 @@ func (f *sessionsFlags) run(do func(r *sessionsRun, args []string) error) func(*
 		}
 		store, err := sqlite.OpenFile(path)
 		if err != nil {
-			return explainStore(path, err)
+			return explainFile(path, err)
 		}
 		defer store.Close() // never fails
 		r := &sessionsRun{ctx: cmd.Context(), store: store, path: path, json: f.json, out: cmd.OutOrStdout()}

@@ -45,7 +45,7 @@ func (r *sessionsRun) forget(ids []string) error {
 	return nil
 }
 
-// wiped is what `wipe --json` prints.
+// wiped is what `wipe --json` prints: how much there was when the command began.
 type wiped struct {
 	Wiped bool `json:"wiped"`
 	Chats int  `json:"chats"`

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 
 	"github.com/caddy-qwen/caddy-qwen/session"
 	"github.com/caddy-qwen/caddy-qwen/session/sqlite"
@@ -19,41 +20,63 @@ func (e *toolError) Error() string { return e.text }
 func (e *toolError) Unwrap() error { return e.err }
 
 // explainStore says what an error of the store in a file means and what to do.
-// Other errors stay as they are.
+// Other errors of a command stay as they are.
 func explainStore(path string, err error) error {
-	advice := ""
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		advice = "does not exist. Run the command as the user that runs the server, or name the file of `sessions sqlite <path>` with --file; if these are right, no conversation was recorded yet"
-	case errors.Is(err, fs.ErrPermission):
-		advice = "may not be opened. Run the command as the user that runs the server"
-	case errors.Is(err, session.ErrUnavailable):
-		advice = storeAdvice(err)
-	default:
+	var told *toolError
+	if errors.As(err, &told) || !errors.Is(err, session.ErrUnavailable) {
 		return err
 	}
-	return &toolError{path + " " + advice, err}
+	return explainFile(path, err)
 }
 
-// storeAdvice ends the sentence about a file that cannot be used.
-func storeAdvice(err error) string {
-	switch storeKind(err) {
-	case sqlite.KindLocked:
-		return "is locked by another process. Try again in a moment; if it stays so, look for a backup or another program that keeps the file open"
-	case sqlite.KindForeign:
-		return "is not a session store. Name the file of `sessions sqlite <path>` with --file"
-	case sqlite.KindNewer:
-		return "was written by a newer version of this program. Run the command with the program that runs the server"
-	case sqlite.KindCorrupt:
-		return "is damaged. The server renames such a file and begins a new one when it notices: restart the server, then try again"
-	case sqlite.KindReadOnly:
-		return "cannot be written to, which also reading needs. Run the command as the user that runs the server, and see that the file system is not read-only"
-	case sqlite.KindFull:
-		return "cannot be used because the disk is full. Make room, then try again"
-	case sqlite.KindReplaced:
-		return "was removed or replaced meanwhile. Try again"
+// explainFile says why a file cannot be used and what to do.
+func explainFile(path string, err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return &toolError{path + " does not exist. Run the command as the user that runs the server, or name the file of `sessions sqlite <path>` with --file; if these are right, no conversation was recorded yet", err}
+	case errors.Is(err, fs.ErrPermission):
+		return &toolError{path + " may not be opened. Run the command as the user that runs the server", err}
 	}
-	return fmt.Sprintf("cannot be used: %v", err)
+	if advice := storeAdvice(err); advice != "" {
+		return &toolError{path + " " + advice, err}
+	}
+	text := strings.TrimPrefix(strings.TrimPrefix(err.Error(), path+": "), session.ErrUnavailable.Error()+": ")
+	if !strings.HasPrefix(text, path+" ") {
+		text = path + " cannot be used: " + text
+	}
+	return &toolError{text + ". Run the command with the program that runs the server, and name the file of `sessions sqlite <path>` with --file", err}
+}
+
+// SQLite's result codes, without their upper bits.
+const (
+	sqliteBusy     = 5
+	sqliteLocked   = 6
+	sqliteReadOnly = 8
+	sqliteCorrupt  = 11
+	sqliteFull     = 13
+	sqliteNotADB   = 26
+)
+
+// storeAdvice ends the sentence about a file that SQLite cannot use. It is empty
+// if the error says enough itself.
+func storeAdvice(err error) string {
+	var fault interface{ Code() int }
+	if !errors.As(err, &fault) {
+		return ""
+	}
+	switch fault.Code() & 0xff {
+	case sqliteBusy, sqliteLocked:
+		return "is locked by another process. Try again in a moment; if it stays so, look for a backup or another program that keeps the file open"
+	case sqliteNotADB:
+		return "is no session store. Name the file of `sessions sqlite <path>` with --file"
+	case sqliteCorrupt:
+		return "is damaged. The server renames such a file and begins a new one when it notices: restart the server, then try again"
+	case sqliteReadOnly:
+		return "cannot be written to, which also reading needs. Run the command as the user that runs the server, and see that the file system is not read-only"
+	case sqliteFull:
+		return "cannot be used because the disk is full. Make room, then try again"
+	}
+	return ""
 }
 
 // eachChat calls do for each chat, the last used first.
@@ -119,25 +142,4 @@ func (r *sessionsRun) forgetAll(chats []sqlite.ChatInfo) error {
 func (r *sessionsRun) wipeAll(before sqlite.Stats) (sqlite.Stats, error) {
 	_, err := r.store.Wipe(r.ctx)
 	return before, err
-}
-
-// storeKind returns what an error of the store means.
-func storeKind(err error) sqlite.Kind {
-	var fault interface{ Code() int }
-	if !errors.As(err, &fault) {
-		return sqlite.KindFailed
-	}
-	switch fault.Code() & 0xff {
-	case 5, 6:
-		return sqlite.KindLocked
-	case 8:
-		return sqlite.KindReadOnly
-	case 11:
-		return sqlite.KindCorrupt
-	case 13:
-		return sqlite.KindFull
-	case 26:
-		return sqlite.KindForeign
-	}
-	return sqlite.KindFailed
 }
