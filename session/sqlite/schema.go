@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 )
@@ -78,17 +79,12 @@ type content struct {
 	application, version, tables int
 }
 
+// inspect reads all of it in one statement: another process may be making the
+// schema just now.
 func inspect(ctx context.Context, conn *sql.Conn) (c content, err error) {
-	for text, value := range map[string]*int{
-		"PRAGMA application_id":              &c.application,
-		"PRAGMA user_version":                &c.version,
-		"SELECT count(*) FROM sqlite_schema": &c.tables,
-	} {
-		if err := conn.QueryRowContext(ctx, text).Scan(value); err != nil {
-			return c, err
-		}
-	}
-	return c, nil
+	err = conn.QueryRowContext(ctx, `SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema)
+		FROM pragma_application_id, pragma_user_version`).Scan(&c.application, &c.version, &c.tables)
+	return c, err
 }
 
 // acceptable tells whether the file may be used.
@@ -150,18 +146,29 @@ func (s *Store) migrateLocked(ctx context.Context, conn *sql.Conn) error {
 
 // keepCopy copies the file beside itself.
 func (s *Store) keepCopy(ctx context.Context, conn *sql.Conn, path string, version int) (string, error) {
-	kept, err := freeName(fmt.Sprintf("%s.v%d-%s", path, version, s.stamp()))
+	kept, err := newFile(fmt.Sprintf("%s.v%d-%s", path, version, s.stamp()))
 	if err != nil {
 		return "", err
 	}
 	// SQLite writes into an existing file if it is empty, and leaves its mode.
-	file, err := os.OpenFile(kept, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return "", err
-	}
-	if err := file.Close(); err != nil {
-		return "", err
-	}
 	_, err = conn.ExecContext(ctx, "VACUUM INTO '"+strings.ReplaceAll(kept, "'", "''")+"'")
 	return kept, err
+}
+
+// newFile makes an empty file of the name, or of one like it if that is taken.
+func newFile(name string) (string, error) {
+	for {
+		free, err := freeName(name)
+		if err != nil {
+			return "", err
+		}
+		file, err := os.OpenFile(free, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+		if errors.Is(err, fs.ErrExist) {
+			continue // somebody was faster
+		}
+		if err != nil {
+			return "", err
+		}
+		return free, file.Close()
+	}
 }
