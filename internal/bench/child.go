@@ -17,6 +17,7 @@ import (
 // child is a process with a role.
 type child struct {
 	address string
+	dir     string // where it works; all its files are in it
 
 	process *exec.Cmd
 	in      io.WriteCloser
@@ -31,6 +32,11 @@ func startChild(role, upstream string) (*child, error) {
 		return nil, err
 	}
 	c := &child{process: exec.Command(self, roleArgument, role, upstream), log: new(tail)}
+	if c.dir, err = os.MkdirTemp("", "caddy-qwen-bench-"); err != nil {
+		return nil, err
+	}
+	c.process.Dir = c.dir
+	c.process.Env = append(os.Environ(), "XDG_DATA_HOME="+c.dir, "XDG_CONFIG_HOME="+c.dir)
 	c.process.Stderr = c.log
 	if c.in, err = c.process.StdinPipe(); err != nil {
 		return nil, err
@@ -82,6 +88,7 @@ func (c *child) stop() {
 	kill := time.AfterFunc(5*time.Second, func() { _ = c.process.Process.Kill() })
 	defer kill.Stop()
 	_ = c.process.Wait() // how it ended is of no interest
+	os.RemoveAll(c.dir)
 }
 
 // tail keeps the end of what is written to it.

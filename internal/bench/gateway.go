@@ -22,6 +22,16 @@ type object = map[string]any
 // plenty is a limit that no workload reaches.
 const plenty = 20_000
 
+// startHandler runs Caddy with the handler and this record of conversations.
+func startHandler(upstream string, sessions object) (string, error) {
+	handler, err := qwenHandler(upstream)
+	if err != nil {
+		return "", err
+	}
+	handler["sessions"] = sessions
+	return startCaddy(handler)
+}
+
 // qwenHandler is the handler with its default settings, but without limits on
 // how many chats are served at once.
 func qwenHandler(upstream string) (object, error) {

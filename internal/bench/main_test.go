@@ -85,11 +85,16 @@ func TestRun(t *testing.T) {
 	if err := json.Unmarshal(stdout.Bytes(), &r); err != nil {
 		t.Fatal(err)
 	}
-	if len(r.Rows) != 1 || r.Rows[0].Workload != "W4" || r.Rows[0].Handler <= 0 || r.Rows[0].Proxy <= 0 || r.Rows[0].Result <= 0 {
-		t.Errorf("rows %+v, want one with CPU times of both sides", r.Rows)
+	if len(r.Rows) != 2 {
+		t.Errorf("rows %+v, want two", r.Rows)
+	}
+	for _, row := range r.Rows {
+		if row.Workload != "W4" || row.Handler <= 0 || row.Other <= 0 || row.Result <= 0 {
+			t.Errorf("row %+v, want one with CPU times of both sides", row)
+		}
 	}
 	// 600 requests and 32 to warm up; and 50 and 8 of the handler alone.
-	for i, want := range []count{{Side: roleQwen, Requests: 690}, {Side: roleProxy, Requests: 632}} {
+	for i, want := range []count{{Side: roleQwen, Requests: 690}, {Side: roleProxy, Requests: 632}, {Side: roleOff, Requests: 632}} {
 		if r.Counts[i] != want {
 			t.Errorf("counts %+v, want %+v", r.Counts[i], want)
 		}

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -28,11 +29,11 @@ type row struct {
 	AtOnce   int     `json:"at_once"`
 	Measure  string  `json:"measure"`
 	Handler  float64 `json:"handler"`
-	Proxy    float64 `json:"reverse_proxy"`
+	Other    float64 `json:"other"` // reverse_proxy, or as Measure says
 	// Result is the median of the rounds' ratios, or of their differences.
 	Result     float64 `json:"result"`
 	Difference bool    `json:"difference"`
-	Must       float64 `json:"must"` // the largest acceptable result
+	Must       float64 `json:"must"` // the largest acceptable result, 0 if nothing is demanded
 	Good       float64 `json:"good"` // the largest result that is aimed at
 
 	about string
@@ -51,6 +52,7 @@ type count struct {
 // bar is a measure of a kind of workload and the results that it should have.
 type bar struct {
 	measure, name string
+	than          string // the role to compare with, if not roleProxy
 	base          string // of the other side; measureDirect: of the same side
 	difference    bool
 	must, good    float64
@@ -61,24 +63,25 @@ func (w workload) bars() []bar {
 	cpu := func(name string, must, good float64) bar {
 		return bar{measure: measureCPU, name: name, must: must, good: good}
 	}
-	first := bar{measureFirst, "first text, median ms", "", true, 1, 0.6}
+	first := bar{measure: measureFirst, name: "first text, median ms", difference: true, must: 1, good: 0.6}
+	record := bar{measure: measureCPU, name: "the same, and with sessions off", than: roleOff}
 	switch w.kind {
 	case perRequest:
 		if !w.stream {
-			return []bar{cpu("CPU s per 1,000 requests", 2.5, 1.8)}
+			return []bar{cpu("CPU s per 1,000 requests", 2.5, 1.8), record}
 		}
-		return []bar{cpu("CPU s per 1,000 requests", 1.8, 1.3)}
+		return []bar{cpu("CPU s per 1,000 requests", 1.8, 1.3), record}
 	case latency:
 		first.name, first.base = "first text, ms over direct", measureDirect
-		return []bar{cpu("CPU s per 1,000 requests", 1.8, 1.3), first}
+		return []bar{cpu("CPU s per 1,000 requests", 1.8, 1.3), record, first}
 	case perFrame:
 		return []bar{cpu("CPU s per 1,000,000 frames", 3, 1.8)}
 	case memory:
-		return []bar{{measureMemory, "KiB per stream", "", false, 1.3, 1}}
+		return []bar{{measure: measureMemory, name: "KiB per stream", must: 1.3, good: 1}}
 	case delay:
 		return []bar{first,
-			{measureLag, "lag, median ms", "", true, 0.2, 0},
-			{measureLag99, "lag, 99th percentile ms", "", true, 2, 0}}
+			{measure: measureLag, name: "lag, median ms", difference: true, must: 0.2},
+			{measure: measureLag99, name: "lag, 99th percentile ms", difference: true, must: 2}}
 	}
 	return nil
 }
@@ -90,7 +93,7 @@ func newReport(outcomes []*outcome, before, after conditions) *report {
 			r.Rows = append(r.Rows, out.row(b))
 		}
 	}
-	for _, role := range []string{roleQwen, roleProxy} {
+	for _, role := range []string{roleQwen, roleProxy, roleOff} {
 		total := new(tally)
 		for _, out := range outcomes {
 			if t := out.tallies[role]; t != nil {
@@ -110,14 +113,14 @@ func newReport(outcomes []*outcome, before, after conditions) *report {
 // together, because what disturbs one disturbs both sides of it.
 func (out *outcome) row(b bar) row {
 	w := out.workload
-	ours, theirs := out.series[roleQwen][b.measure], out.series[roleProxy][b.measure]
+	ours, theirs := out.series[roleQwen][b.measure], out.series[cmp.Or(b.than, roleProxy)][b.measure]
 	if b.base != "" {
 		ours = subtract(ours, out.series[roleQwen][b.base])
 		theirs = subtract(theirs, out.series[roleProxy][b.base])
 	}
 	r := row{
 		Workload: w.name, AtOnce: w.conns, Measure: b.name, about: w.about,
-		Handler: median(ours), Proxy: median(theirs), Difference: b.difference, Must: b.must, Good: b.good,
+		Handler: median(ours), Other: median(theirs), Difference: b.difference, Must: b.must, Good: b.good,
 	}
 	switch {
 	case b.base != "":
@@ -167,6 +170,8 @@ func (r *report) correct() bool {
 // verdict tells how the result compares with the bars.
 func (r row) verdict() string {
 	switch {
+	case r.Must == 0:
+		return ""
 	case r.Result <= r.Good:
 		return "good"
 	case r.Result <= r.Must:
@@ -183,6 +188,14 @@ func (r row) bound(value float64) string {
 	return fmt.Sprintf("%.2fx", value)
 }
 
+// demand writes a bar, if there is one.
+func (r row) demand(value float64) string {
+	if r.Must == 0 {
+		return ""
+	}
+	return r.bound(value)
+}
+
 func writeJSON(w io.Writer, r *report) error {
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
@@ -194,7 +207,7 @@ func writeTable(w io.Writer, r *report) error {
 	fmt.Fprintln(t, "workload\tat once\tmeasure\thandler\treverse_proxy\tresult\tmust\tgood\t")
 	for _, row := range r.Rows {
 		fmt.Fprintf(t, "%s %s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", row.Workload, row.about, row.AtOnce, row.Measure,
-			figure(row.Handler), figure(row.Proxy), row.bound(row.Result), row.bound(row.Must), row.bound(row.Good), row.verdict())
+			figure(row.Handler), figure(row.Other), row.bound(row.Result), row.demand(row.Must), row.demand(row.Good), row.verdict())
 	}
 	if err := t.Flush(); err != nil {
 		return err

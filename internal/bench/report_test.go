@@ -51,8 +51,8 @@ func TestPercentile(t *testing.T) {
 // outcomeOf is an outcome with these rounds of one measure.
 func outcomeOf(w workload, measure string, ours, theirs []float64) *outcome {
 	return &outcome{w,
-		map[string]series{roleQwen: {measure: ours}, roleProxy: {measure: theirs}},
-		map[string]*tally{roleQwen: {requests: 5}, roleProxy: {requests: 5}},
+		map[string]series{roleQwen: {measure: ours}, roleProxy: {measure: theirs}, roleOff: {measure: theirs}},
+		map[string]*tally{roleQwen: {requests: 5}, roleProxy: {requests: 5}, roleOff: {requests: 5}},
 	}
 }
 
@@ -69,6 +69,7 @@ func TestRow(t *testing.T) {
 		"missed":            {bar{measure: "m", must: 3, good: 2}, []float64{3.1}, []float64{1}, 3.1, "missed"},
 		"difference":        {bar{measure: "m", difference: true, must: 1, good: 0}, []float64{1.5, 9}, []float64{1, 8.5}, 0.5, "ok"},
 		"better than proxy": {bar{measure: "m", difference: true, must: 1, good: 0}, []float64{1}, []float64{2}, -1, "good"},
+		"nothing demanded":  {bar{measure: "m", than: roleOff}, []float64{3}, []float64{2}, 1.5, ""},
 		"nothing measured":  {bar{measure: "m", must: 3, good: 2}, nil, nil, math.NaN(), "missed"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -88,7 +89,7 @@ func TestRowWithoutGateway(t *testing.T) {
 	out.series[roleQwen][measureDirect] = []float64{1, 1}
 	out.series[roleProxy][measureDirect] = []float64{0.5, 1}
 	got := out.row(bar{measure: measureFirst, base: measureDirect, difference: true, must: 1, good: 0.6})
-	if got.Handler != 1 || got.Proxy != 0.75 || got.Result != 1 || got.verdict() != "ok" {
+	if got.Handler != 1 || got.Other != 0.75 || got.Result != 1 || got.verdict() != "ok" {
 		t.Errorf("%+v", got)
 	}
 }
@@ -98,14 +99,15 @@ func TestBars(t *testing.T) {
 	var got []string
 	for _, w := range workloads(false) {
 		for _, b := range w.bars() {
-			got = append(got, fmt.Sprintf("%s/%d %s %v %v", w.name, w.conns, b.measure, b.must, b.good))
+			got = append(got, fmt.Sprintf("%s/%d %s %v %v %s", w.name, w.conns, b.measure, b.must, b.good, b.than))
 		}
 	}
 	want := []string{
-		"W1/1 cpu 1.8 1.3", "W1/1 first 1 0.6", "W1/32 cpu 1.8 1.3", "W1/256 cpu 1.8 1.3",
-		"W2/8 cpu 3 1.8", "W2/64 cpu 3 1.8", "W4/32 cpu 2.5 1.8",
-		"W5/32 first 1 0.6", "W5/32 lag50 0.2 0", "W5/32 lag99 2 0",
-		"W3/1000 memory 1.3 1", "W3/5000 memory 1.3 1",
+		"W1/1 cpu 1.8 1.3 ", "W1/1 cpu 0 0 sessions_off", "W1/1 first 1 0.6 ",
+		"W1/32 cpu 1.8 1.3 ", "W1/32 cpu 0 0 sessions_off", "W1/256 cpu 1.8 1.3 ", "W1/256 cpu 0 0 sessions_off",
+		"W2/8 cpu 3 1.8 ", "W2/64 cpu 3 1.8 ", "W4/32 cpu 2.5 1.8 ", "W4/32 cpu 0 0 sessions_off",
+		"W5/32 first 1 0.6 ", "W5/32 lag50 0.2 0 ", "W5/32 lag99 2 0 ",
+		"W3/1000 memory 1.3 1 ", "W3/5000 memory 1.3 1 ",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("bars\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
@@ -142,7 +144,8 @@ func TestReport(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"W4 not streamed  32       CPU s per 1,000 requests  0.275    0.138          2.00x   2.50x  1.80x  ok\n",
+		"W4 not streamed  32       CPU s per 1,000 requests         0.275    0.138          2.00x   2.50x  1.80x  ok\n",
+		"W4 not streamed  32       the same, and with sessions off  0.275    0.138          2.00x                 \n",
 		"qwen: 5 requests, 0 failed, 0 cut, 0 wrong bytes\n",
 		"go1.2.3, Caddy v2.3.4, 2 CPUs (Abacus), load average 0.50 before and 0.50 after\n",
 	} {

@@ -25,6 +25,7 @@ const (
 	roleSite  = "site"          // the emulated site
 	roleFinal = "final"         // the server that sends what the handler would have written
 	roleQwen  = "qwen"          // Caddy with the handler, before the site
+	roleOff   = "sessions_off"  // the same without a record of conversations
 	roleProxy = "reverse_proxy" // Caddy with a reverse_proxy, before roleFinal
 )
 
@@ -54,11 +55,9 @@ func startRole(args []string) (string, error) {
 	case roleFinal:
 		return listen(newFinal())
 	case roleQwen:
-		handler, err := qwenHandler(upstream)
-		if err != nil {
-			return "", err
-		}
-		return startCaddy(handler)
+		return startHandler(upstream, object{"store": "sqlite", "path": "sessions.db"})
+	case roleOff:
+		return startHandler(upstream, object{"store": "off"})
 	case roleProxy:
 		return startCaddy(proxyHandler(upstream))
 	default:
