@@ -1,6 +1,7 @@
 package caddyqwen
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -222,4 +223,41 @@ func TestConversationOverReloadAndRestart(t *testing.T) {
 		chat = a.chat
 		talk = append(talk, a.said, user(fmt.Sprint("next ", i)))
 	}
+}
+
+// An answer that was cut off here is another one than the site's.
+func TestConversationAfterCut(t *testing.T) {
+	g := mustGateway(t, setup{qwen: "max_answer 100"})
+	g.site.Reply(emulator.Text(strings.Repeat("word ", 30)))
+	a := g.ask([]said{user("one")})
+	if len(a.Content) != 100 {
+		t.Fatalf("the answer has %d bytes", len(a.Content))
+	}
+	g.slotsFree()
+	g.ask([]said{user("one"), a.said, user("two")}).mustBe(t, "replayed")
+}
+
+// X08: conversations of one account are not looked for in another.
+func TestConversationOfAccounts(t *testing.T) {
+	g := mustGateway(t, setup{})
+	account := func(token string) setup {
+		return setup{bare: true, qwen: "account {\ntoken " + token + "\n}\napi_key " + testKey}
+	}
+	g.load(account("first"))
+	a := g.ask([]said{user("one")})
+	talk := []said{user("one"), a.said, user("two")}
+	g.load(account("second"))
+	g.ask(talk).mustBe(t, "replayed")
+	g.load(account("first"))
+	g.ask(talk).mustBe(t, "continued")
+
+	// A renewed token is still that of the same account.
+	token := func(end string) string {
+		payload := base64.RawURLEncoding.EncodeToString([]byte(`{"id":"user-1","exp":` + end + `}`))
+		return "eyJhbGciOiJIUzI1NiJ9." + payload + ".c2ln"
+	}
+	g.load(account(token("4102444800")))
+	b := g.ask([]said{user("one")})
+	g.load(account(token("4102444801")))
+	g.ask([]said{user("one"), b.said, user("two")}).mustBe(t, "continued")
 }

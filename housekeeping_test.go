@@ -28,6 +28,10 @@ func TestChatsDelete(t *testing.T) {
 	g := mustGateway(t, setup{})
 	own := g.site.AddChat("The owner's own chat")
 	kept := g.ask([]said{user("kept")})
+	g.site.Reply(emulator.Moderation())
+	g.chat("refused", "")
+	g.slotsFree()
+	refused := g.last().ChatID
 
 	g.load(setup{qwen: "chats delete 1ms"})
 	chats := map[string]bool{}
@@ -38,7 +42,7 @@ func TestChatsDelete(t *testing.T) {
 	g.chat("refused", "")
 	g.await("the chats are deleted", func() bool { return len(g.site.Deleted()) == 4 })
 	left := g.site.ChatIDs()
-	if len(left) != 2 || !slices.Contains(left, own) || !slices.Contains(left, kept.chat) {
+	if len(left) != 3 || !slices.Contains(left, own) || !slices.Contains(left, kept.chat) || !slices.Contains(left, refused) {
 		t.Errorf("left are %v", left)
 	}
 	// The conversation that was kept under the old policy goes on, and stays.
@@ -61,6 +65,9 @@ func TestChatsDeleteWaits(t *testing.T) {
 	g.await("the answer begins", func() bool { return g.site.Active() == 1 })
 	quick := g.ask([]said{user("quick")})
 	g.await("the other chat is deleted", func() bool { return slices.Contains(g.site.Deleted(), quick.chat) })
+	if deleted := g.site.Deleted(); len(deleted) != 1 {
+		t.Errorf("%d chats are deleted, one of them in use", len(deleted))
+	}
 	close(gate)
 	slow := <-done
 	if slow.Content != "one two" {

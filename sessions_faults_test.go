@@ -67,7 +67,7 @@ func mustMakeDir(t *testing.T, path string) { must(t, os.Mkdir(path, 0o700)) }
 // mustOpenSQL opens a database beside the store.
 func mustOpenSQL(t *testing.T, path string) *sql.Conn {
 	t.Helper()
-	db, err := sql.Open("sqlite", path)
+	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(10000)")
 	must(t, err)
 	t.Cleanup(func() { db.Close() })
 	conn, err := db.Conn(context.Background())
