@@ -142,6 +142,9 @@ func (c *conversation) take(reasoning bool, raw []byte) {
 	} else {
 		c.reply.Text(c.text)
 	}
+	if cap(c.text) > largeRead {
+		c.text = nil // one large piece is no reason to keep as much for the rest
+	}
 }
 
 // complete records a turn whose answer is complete. It reports whether the store
