@@ -217,7 +217,7 @@ func TestClientsTrim(t *testing.T) {
 			answers := c.play(s, "You are brief.")
 			for turn := 2; turn < len(c.turns); turn++ {
 				before := c.turns[turn-1]
-				if len([]rune(strings.Join(strings.Fields(withoutTags(before.text)), " "))) < minIndexed ||
+				if len([]rune(strings.Join(strings.Fields(withoutTags(before.text)), " "))) < minLong ||
 					before.asked[len(before.asked)-1].Role != "user" {
 					continue
 				}
@@ -245,7 +245,7 @@ func TestClientsChangeSystem(t *testing.T) {
 					messages := c.sent(turn)
 					a := s.ask(request{system: texts[1], messages: messages, text: "So.", aborted: true})
 					last := messages[len(messages)-len(c.turns[turn].asked)-1]
-					if e := last.entry(); !e.indexed || called(c.turns[turn].asked) || !answers[turn-1].record.Indexed {
+					if e := last.entry(); !e.long || called(c.turns[turn].asked) || !answers[turn-1].record.Long {
 						a.isNew(t)
 						continue
 					}

@@ -44,19 +44,13 @@ func New(scope Scope, system string, messages []Message) *Conversation {
 // next returns the digest of a conversation with one more message.
 func next(chain, message Digest) Digest { return join("chain", chain, message) }
 
-// aliasOf returns the key in IndexAlias for a key of another index. A conversation
-// without a system text has the same key in IndexChain as one with some has in
-// IndexLoose, and must not be taken for it.
-func aliasOf(index Index, key Digest) Digest {
-	if index == IndexLoose {
-		return join("loose alias", key)
+// pair returns the digest of a reply and of the message before it, of which there
+// are the given number up to and including it.
+func (c *Conversation) pair(before int, reply Digest) Digest {
+	if before == 0 {
+		return join("pair", c.loose, Digest{}, reply)
 	}
-	return join("alias", key)
-}
-
-// pair returns the key for the index of last pairs.
-func (c *Conversation) pair(user, reply Digest) Digest {
-	return join("pair", c.chain, user, reply)
+	return join("pair", c.loose, c.entries[before-1].digest, reply)
 }
 
 // Place is where on the site a turn goes, and what the site knows there.
@@ -90,27 +84,16 @@ func (c *Conversation) Turn(p Place, chatID, responseID string, reply *Reply, no
 	t := Turn{
 		Account: c.scope.Account, Tenant: c.scope.Tenant, Model: c.scope.Model,
 		ChatID: chatID, ResponseID: responseID, ParentID: p.ParentID,
-		Indexed: f.indexed, Variants: f.variants, Time: now,
+		System: c.chain, Long: f.long, Variants: f.variants, Time: now,
 	}
 	added := c.entries[p.Known:]
 	chain, loose := p.chain, p.loose
 	for i := range added {
 		chain, loose = next(chain, added[i].digest), next(loose, added[i].digest)
 	}
-	t.Chain, t.Loose = next(chain, f.digest), next(loose, f.digest)
+	t.Key = Key{Pair: c.pair(len(c.entries), f.digest), Loose: next(loose, f.digest), Chain: next(chain, f.digest)}
 	for _, v := range f.variants {
-		t.Aliases = append(t.Aliases, aliasOf(IndexChain, next(chain, v)), aliasOf(IndexLoose, next(loose, v)))
-	}
-	if !t.Indexed {
-		// Short replies are not in IndexLoose, but stand in the middle of what is.
-		t.Aliases = append(t.Aliases, aliasOf(IndexLoose, t.Loose))
-	}
-	if n := len(c.entries); n > 0 && c.entries[n-1].role == "user" {
-		user := c.entries[n-1].digest
-		t.Pair = c.pair(user, f.digest)
-		for _, v := range f.variants {
-			t.Aliases = append(t.Aliases, aliasOf(IndexPair, c.pair(user, v)))
-		}
+		t.Aliases = append(t.Aliases, c.pair(len(c.entries), v))
 	}
 	t.Messages, t.Partial = messageDigests(added, f.digest)
 	return t

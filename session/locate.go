@@ -7,8 +7,10 @@ import (
 )
 
 const (
-	// maxCandidates is how many turns with the same key are looked at.
+	// maxCandidates is how many turns of the same conversation are looked at, and
+	// maxSimilar how many that have the same last messages.
 	maxCandidates = 8
+	maxSimilar    = 64
 	// maxReads bounds the reads from the store for one request. Most need one.
 	maxReads = 4096
 )
@@ -88,11 +90,11 @@ type locator struct {
 }
 
 func (l *locator) search() (match, error) {
-	best, err := l.longest(IndexChain, l.chain)
+	best, err := l.longest(byChain, l.chain)
 	if err != nil || best.known == l.last {
 		return best, err
 	}
-	if !l.entries[l.last-1].indexed {
+	if !l.entries[l.last-1].long {
 		return best, nil
 	}
 	weaker, err := l.weaker()
@@ -109,16 +111,23 @@ func (l *locator) weaker() (match, error) {
 	if err != nil || len(trimmed.turns) > 0 {
 		return trimmed, err
 	}
-	loose, err := l.longest(IndexLoose, l.loose)
-	if err != nil || loose.known < l.last || !same(loose.turns) || !loose.turns[0].Indexed {
+	loose, err := l.longest(byLoose, l.loose)
+	if err != nil || loose.known < l.last || !same(loose.turns) || !loose.turns[0].Long {
 		return match{}, err
 	}
 	loose.systemChanged = true
 	return loose, nil
 }
 
-// longest finds the longest part of the conversation that is in an index.
-func (l *locator) longest(index Index, root Digest) (match, error) {
+// way is a digest of whole conversations, by which turns are found.
+type way func(pair, conversation Digest) Key
+
+func byChain(pair, conversation Digest) Key { return Key{Pair: pair, Chain: conversation} }
+func byLoose(pair, conversation Digest) Key { return Key{Pair: pair, Loose: conversation} }
+
+// longest finds the longest part of the conversation that is known in a way. The
+// root is the digest before the first message.
+func (l *locator) longest(by way, root Digest) (match, error) {
 	keys := make([]Digest, l.last+1)
 	keys[0] = root
 	for i := range l.last {
@@ -129,7 +138,7 @@ func (l *locator) longest(index Index, root Digest) (match, error) {
 		if l.entries[i-1].role != roleAssistant {
 			continue
 		}
-		turns, err := l.find(index, keys[i])
+		turns, err := l.find(by(l.pair(i-1, l.entries[i-1].digest), keys[i]), maxCandidates)
 		if err != nil {
 			return match{}, err
 		}
@@ -138,7 +147,7 @@ func (l *locator) longest(index Index, root Digest) (match, error) {
 		}
 	}
 	if best.known < l.last {
-		err := l.extend(index, keys, &best)
+		err := l.extend(by, keys, &best)
 		if err != nil && !errors.Is(err, errTooManyReads) {
 			return match{}, err
 		}
@@ -150,15 +159,15 @@ func (l *locator) longest(index Index, root Digest) (match, error) {
 // came back in another form than they were recorded in. After each of those, what
 // follows may have been recorded after the recorded form, or, if it went along as
 // text, after the form in which it came. Both ways are tried.
-func (l *locator) extend(index Index, keys []Digest, best *match) error {
+func (l *locator) extend(by way, keys []Digest, best *match) error {
 	key := keys[best.known] // with the recorded forms; keys are as it came
 	for i := best.known; i < l.last; i++ {
 		e := &l.entries[i]
 		digest := e.digest
 		if e.role == roleAssistant {
-			turns, err := l.reply(index, key, e, key != keys[i])
+			turns, err := l.reply(by, key, i, key != keys[i])
 			if err == nil && len(turns) == 0 && key != keys[i] {
-				if turns, err = l.reply(index, keys[i], e, false); len(turns) > 0 {
+				if turns, err = l.reply(by, keys[i], i, false); len(turns) > 0 {
 					key = keys[i]
 				}
 			}
@@ -166,7 +175,7 @@ func (l *locator) extend(index Index, keys []Digest, best *match) error {
 				return err
 			}
 			if len(turns) > 0 {
-				digest = turns[0].Messages[len(turns[0].Messages)-1]
+				digest = turns[0].reply()
 				*best = match{known: i + 1, turns: turns}
 			}
 		}
@@ -175,58 +184,77 @@ func (l *locator) extend(index Index, keys []Digest, best *match) error {
 	return nil
 }
 
-// reply finds the turns that end with a reply, in one of its forms, after the
-// part of the conversation with the key. The form in which it came was looked up
-// before unless something before it has been replaced.
-func (l *locator) reply(index Index, key Digest, e *entry, moved bool) ([]Turn, error) {
-	for i, form := range e.forms() {
-		if i > 0 || moved {
-			turns, err := l.find(index, next(key, form))
+// reply finds the turns that end with the reply at i, in one of its forms, after
+// the messages with the digest before. The form in which it came was looked up
+// earlier unless something before it has been replaced.
+func (l *locator) reply(by way, before Digest, i int, moved bool) ([]Turn, error) {
+	for n, form := range l.entries[i].forms() {
+		pair := l.pair(i, form)
+		if n > 0 || moved {
+			turns, err := l.find(by(pair, next(before, form)), maxCandidates)
 			if err != nil || len(turns) > 0 {
 				return turns, err
 			}
 		}
-		turns, err := l.find(IndexAlias, aliasOf(index, next(key, form)))
-		if err != nil || same(turns) {
-			return turns, err
+		turns, err := l.findAlias(pair)
+		if err != nil {
+			return nil, err
+		}
+		turns = slices.DeleteFunc(turns, func(t Turn) bool { return !t.Matches(by(t.Pair, next(before, t.reply()))) })
+		if same(turns) {
+			return turns, nil
 		}
 	}
 	return nil, nil
 }
 
+// reply returns the digest of the turn's reply.
+func (t *Turn) reply() Digest { return t.Messages[len(t.Messages)-1] }
+
 // trimmed finds the conversation of which the client has left out the oldest
 // messages.
 func (l *locator) trimmed() (match, error) {
 	n := l.last - 1 // the newest reply
-	if n == 0 || l.entries[n-1].role != "user" {
+	if n == 0 {
 		return match{}, nil
 	}
 	var verified []Turn
 	for _, form := range l.entries[n].forms() {
-		key := l.pair(l.entries[n-1].digest, form)
-		for _, at := range []struct {
-			index Index
-			key   Digest
-		}{{IndexPair, key}, {IndexAlias, aliasOf(IndexPair, key)}} {
-			turns, err := l.find(at.index, at.key)
-			if err != nil || len(turns) == maxCandidates {
-				return match{}, err // too many to tell them apart
+		similar, err := l.similar(l.pair(n, form))
+		if err != nil {
+			return match{}, err
+		}
+		for _, t := range similar {
+			if !t.Long || t.System != l.chain {
+				continue
 			}
-			for _, t := range turns {
-				ok, err := l.endsWith(t)
-				if err != nil {
-					return match{}, err
-				}
-				if ok && t.Indexed {
-					verified = append(verified, t)
-				}
+			ok, err := l.endsWith(t)
+			if err != nil {
+				return match{}, err
+			}
+			if ok {
+				verified = append(verified, t)
 			}
 		}
 	}
-	if len(verified) == 0 || !same(verified) {
+	if !same(verified) {
 		return match{}, nil
 	}
 	return match{known: l.last, turns: verified}, nil
+}
+
+// similar returns the turns that end with a pair, in any form, or none if there
+// are too many to tell them apart.
+func (l *locator) similar(pair Digest) ([]Turn, error) {
+	turns, err := l.find(Key{Pair: pair}, maxSimilar)
+	if err != nil {
+		return nil, err
+	}
+	aliases, err := l.findAlias(pair)
+	if err != nil || len(turns) == maxSimilar || len(aliases) == maxSimilar {
+		return nil, err
+	}
+	return append(turns, aliases...), nil
 }
 
 // endsWith reports whether the conversation up to a turn ends with all messages
@@ -275,17 +303,22 @@ func same(turns []Turn) bool {
 	return len(turns) > 0
 }
 
-// find returns the turns with a key that are of this scope. A store that is
-// damaged, or shared with others, is not trusted with that.
-func (l *locator) find(index Index, key Digest) ([]Turn, error) {
+// find returns the turns with a key that are of this scope.
+func (l *locator) find(key Key, limit int) ([]Turn, error) {
 	if err := l.count(); err != nil {
 		return nil, err
 	}
-	turns, err := l.store.Find(l.ctx, index, key, maxCandidates)
-	if err != nil {
+	turns, err := l.store.Find(l.ctx, key, limit)
+	return slices.DeleteFunc(turns, func(t Turn) bool { return !l.mine(&t) || !t.Matches(key) }), err
+}
+
+// findAlias returns the turns with an alias that are of this scope.
+func (l *locator) findAlias(alias Digest) ([]Turn, error) {
+	if err := l.count(); err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(turns, func(t Turn) bool { return !l.mine(&t) }), nil
+	turns, err := l.store.FindAlias(l.ctx, alias, maxSimilar)
+	return slices.DeleteFunc(turns, func(t Turn) bool { return !l.mine(&t) }), err
 }
 
 func (l *locator) turn(chatID, responseID string) (Turn, error) {
@@ -299,6 +332,8 @@ func (l *locator) turn(chatID, responseID string) (Turn, error) {
 	return t, err
 }
 
+// mine reports whether a turn is of this scope. A store that is damaged, or shared
+// with others, is not trusted with that.
 func (l *locator) mine(t *Turn) bool {
 	return t.Tenant == l.scope.Tenant && t.Account == l.scope.Account && t.Model == l.scope.Model && len(t.Messages) > 0
 }

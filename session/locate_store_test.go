@@ -110,11 +110,18 @@ type failing struct {
 	err   error
 }
 
-func (f *failing) Find(ctx context.Context, index Index, key Digest, limit int) ([]Turn, error) {
+func (f *failing) Find(ctx context.Context, key Key, limit int) ([]Turn, error) {
 	if f.after--; f.after == -1 {
 		return nil, f.err
 	}
-	return f.Store.Find(ctx, index, key, limit)
+	return f.Store.Find(ctx, key, limit)
+}
+
+func (f *failing) FindAlias(ctx context.Context, alias Digest, limit int) ([]Turn, error) {
+	if f.after--; f.after == -1 {
+		return nil, f.err
+	}
+	return f.Store.FindAlias(ctx, alias, limit)
 }
 
 func (f *failing) Turn(ctx context.Context, account Digest, chat, response string) (Turn, error) {

@@ -3,7 +3,6 @@ package session
 import (
 	"cmp"
 	"context"
-	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -12,8 +11,8 @@ import (
 // memory is the plainest Store: a list of turns and a list of chats.
 type memory struct {
 	mu     sync.Mutex
-	turns  []*Turn // in the order in which they were recorded
-	keys   map[memoryKey][]*Turn
+	turns  []*Turn            // in the order in which they were recorded
+	keys   map[Digest][]*Turn // by pair and by alias
 	chats  []*Chat
 	closed bool
 
@@ -23,16 +22,6 @@ type memory struct {
 	fail   error
 	tamper func(*Turn)
 }
-
-type memoryKey struct {
-	index Index
-	key   Digest
-}
-
-var (
-	errForeignChat = errors.New("the chat belongs to another tenant")
-	errNoIndex     = errors.New("there is no such index")
-)
 
 // clamp is a limit that is neither negative nor above n.
 func clamp(limit, n int) int { return max(0, min(limit, n)) }
@@ -59,7 +48,15 @@ func (m *memory) out(t *Turn) Turn {
 	return c
 }
 
-func (m *memory) Find(ctx context.Context, index Index, key Digest, limit int) ([]Turn, error) {
+func (m *memory) Find(ctx context.Context, key Key, limit int) ([]Turn, error) {
+	return m.find(ctx, key.Pair, limit, func(t *Turn) bool { return t.Matches(key) })
+}
+
+func (m *memory) FindAlias(ctx context.Context, alias Digest, limit int) ([]Turn, error) {
+	return m.find(ctx, alias, limit, func(t *Turn) bool { return slices.Contains(t.Aliases, alias) })
+}
+
+func (m *memory) find(ctx context.Context, key Digest, limit int, wanted func(*Turn) bool) ([]Turn, error) {
 	end, err := m.begin(ctx)
 	if err != nil {
 		return nil, err
@@ -69,10 +66,7 @@ func (m *memory) Find(ctx context.Context, index Index, key Digest, limit int) (
 	if m.fail != nil {
 		return nil, m.fail
 	}
-	if index < IndexChain || index > IndexAlias {
-		return nil, errNoIndex
-	}
-	found := slices.Clone(m.keys[memoryKey{index, key}])
+	found := slices.DeleteFunc(slices.Clone(m.keys[key]), func(t *Turn) bool { return !wanted(t) })
 	slices.Reverse(found) // of those of the same time, the last recorded first
 	slices.SortStableFunc(found, func(a, b *Turn) int {
 		if a.Continued != b.Continued {
@@ -121,31 +115,12 @@ func (m *memory) Record(ctx context.Context, t Turn) error {
 		return err
 	}
 	defer end()
-	chat := m.chat(t.Account, t.ChatID)
-	switch {
-	case chat == nil:
-		chat = &Chat{Account: t.Account, ID: t.ChatID, Tenant: t.Tenant, Model: t.Model, Created: t.Time, Used: t.Time}
-		m.chats = append(m.chats, chat)
-	case chat.Tenant != t.Tenant:
-		return errForeignChat
-	}
 	if m.turn(t.Account, t.ChatID, t.ResponseID) != nil {
 		return nil
 	}
-	if t.Time.After(chat.Used) {
-		chat.Used = t.Time
-	}
 	t.Continued = false
-	for _, other := range m.turns {
-		if other.Account != t.Account || other.ChatID != t.ChatID {
-			continue
-		}
-		if other.ResponseID == t.ParentID {
-			other.Continued = true
-		}
-		if other.ParentID == t.ResponseID {
-			t.Continued = true
-		}
+	if parent := m.turn(t.Account, t.ChatID, t.ParentID); parent != nil {
+		parent.Continued = true
 	}
 	m.turns = append(m.turns, &t)
 	m.index(&t)
@@ -154,22 +129,11 @@ func (m *memory) Record(ctx context.Context, t Turn) error {
 
 func (m *memory) index(t *Turn) {
 	if m.keys == nil {
-		m.keys = make(map[memoryKey][]*Turn)
+		m.keys = make(map[Digest][]*Turn)
 	}
-	add := func(index Index, key Digest) {
-		k := memoryKey{index, key}
-		if !slices.Contains(m.keys[k], t) {
-			m.keys[k] = append(m.keys[k], t)
-		}
-	}
-	add(IndexChain, t.Chain)
-	for _, a := range t.Aliases {
-		add(IndexAlias, a)
-	}
-	if t.Indexed {
-		add(IndexLoose, t.Loose)
-		if !t.Pair.IsZero() {
-			add(IndexPair, t.Pair)
+	for _, key := range append(slices.Clone(t.Aliases), t.Pair) {
+		if !slices.Contains(m.keys[key], t) {
+			m.keys[key] = append(m.keys[key], t)
 		}
 	}
 }
@@ -194,6 +158,28 @@ func (m *memory) chat(account Digest, id string) *Chat {
 	return nil
 }
 
+// used returns a chat as its turns make it: nil if it was neither added nor has
+// any.
+func (m *memory) used(account Digest, id string) *Chat {
+	var c *Chat
+	if added := m.chat(account, id); added != nil {
+		c = new(Chat)
+		*c = *added
+	}
+	for _, t := range m.turns {
+		if t.Account != account || t.ChatID != id {
+			continue
+		}
+		switch {
+		case c == nil:
+			c = &Chat{Account: account, ID: id, Tenant: t.Tenant, Model: t.Model, Created: t.Time, Used: t.Time}
+		case t.Tenant == c.Tenant && t.Time.After(c.Used):
+			c.Used = t.Time
+		}
+	}
+	return c
+}
+
 func (m *memory) AddChat(ctx context.Context, c Chat) error {
 	end, err := m.begin(ctx)
 	if err != nil {
@@ -216,7 +202,7 @@ func (m *memory) Chat(ctx context.Context, account Digest, chatID string) (Chat,
 		return Chat{}, err
 	}
 	defer end()
-	if c := m.chat(account, chatID); c != nil {
+	if c := m.used(account, chatID); c != nil {
 		return *c, nil
 	}
 	return Chat{}, ErrNotFound
@@ -228,6 +214,9 @@ func (m *memory) ForgetTurns(ctx context.Context, account Digest, chatID string)
 		return err
 	}
 	defer end()
+	if c := m.used(account, chatID); c != nil && m.chat(account, chatID) == nil {
+		m.chats = append(m.chats, c)
+	}
 	m.remove(func(t *Turn) bool { return t.Account == account && t.ChatID == chatID })
 	return nil
 }
@@ -250,8 +239,8 @@ func (m *memory) IdleChats(ctx context.Context, account Digest, before time.Time
 	}
 	defer end()
 	var idle []Chat
-	for _, c := range m.chats {
-		if c.Account == account && c.Disposable && c.Used.Before(before) {
+	for _, added := range m.chats {
+		if c := m.used(added.Account, added.ID); c.Account == account && c.Disposable && c.Used.Before(before) {
 			idle = append(idle, *c)
 		}
 	}

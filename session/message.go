@@ -50,12 +50,12 @@ type entry struct {
 	// client's that it was recorded without.
 	variants []Digest
 	role     string
-	indexed  bool // a reply long enough for the indexes that demand it
+	long     bool // a reply long enough to be known again by itself
 }
 
 func (m *Message) entry() entry {
 	text, runes := fold(m.Text)
-	e := entry{role: m.role(), indexed: runes >= minIndexed}
+	e := entry{role: m.role(), long: runes >= minLong}
 	if e.role != roleAssistant {
 		name := ""
 		if e.role == "user" {
@@ -68,7 +68,7 @@ func (m *Message) entry() entry {
 	stripped := withoutReasoning(m.Text)
 	if stripped != m.Text {
 		text, runes = fold(stripped)
-		e.indexed = runes >= minIndexed
+		e.long = runes >= minLong
 		e.variants = append(e.variants, m.called(replyDigest(text)))
 	}
 	if strings.HasPrefix(strings.TrimSpace(stripped), ">") {

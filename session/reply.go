@@ -2,9 +2,9 @@ package session
 
 import "bytes"
 
-// minIndexed is how many characters a reply must have for the indexes that do not
-// look at the whole conversation: short replies are like each other.
-const minIndexed = 16
+// minLong is how many characters a reply must have to be known again without the
+// whole conversation: short replies are like each other.
+const minLong = 16
 
 // Reply digests the reply of a turn while it comes, in the forms in which clients
 // may send it back:
@@ -143,7 +143,7 @@ func (r *Reply) pass(p []byte) {
 type forms struct {
 	digest   Digest // as a message
 	variants []Digest
-	indexed  bool
+	long     bool
 }
 
 // forms ends the reply.
@@ -153,7 +153,7 @@ func (r *Reply) forms() forms {
 		r.pass(r.held)
 		r.held = nil
 	}
-	f := forms{digest: replyDigest(r.exact.digest()), indexed: r.exact.runes >= minIndexed}
+	f := forms{digest: replyDigest(r.exact.digest()), long: r.exact.runes >= minLong}
 	// Nobody takes out a block without an end.
 	if r.bare != nil && r.bare.runes > 0 && r.inside == "" {
 		f.variants = append(f.variants, replyDigest(r.bare.digest()))

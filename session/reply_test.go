@@ -52,8 +52,8 @@ func slowUnquote(text string) string {
 
 func slowForms(reasoning, text string) forms {
 	f := forms{
-		digest:  replyDigest(slowDigest(text)),
-		indexed: utf8.RuneCountInString(slowFold(text)) >= 16,
+		digest: replyDigest(slowDigest(text)),
+		long:   utf8.RuneCountInString(slowFold(text)) >= 16,
 	}
 	if bare, ok := slowBare(text); ok && slowFold(bare) != "" {
 		f.variants = append(f.variants, replyDigest(slowDigest(bare)))
@@ -65,7 +65,7 @@ func slowForms(reasoning, text string) forms {
 }
 
 func (f forms) equal(other forms) bool {
-	return f.digest == other.digest && f.indexed == other.indexed && slices.Equal(f.variants, other.variants)
+	return f.digest == other.digest && f.long == other.long && slices.Equal(f.variants, other.variants)
 }
 
 // pieces parts a text at random between characters; some pieces are empty.
@@ -139,7 +139,7 @@ func TestReplyForms(t *testing.T) {
 }
 
 // A digest at hand keeps the rule for short replies from moving unnoticed.
-func TestReplyIndexed(t *testing.T) {
+func TestReplyLong(t *testing.T) {
 	for text, want := range map[string]bool{
 		"":                         false,
 		"1234567 9012345":          false,
@@ -149,8 +149,8 @@ func TestReplyIndexed(t *testing.T) {
 		"你好你好你好你好你好你好你好你":  false,
 		"你好你好你好你好你好你好你好你好": true,
 	} {
-		if got := replyOf("", text).forms().indexed; got != want {
-			t.Errorf("%q: indexed %v, want %v", text, got, want)
+		if got := replyOf("", text).forms().long; got != want {
+			t.Errorf("%q: long %v, want %v", text, got, want)
 		}
 	}
 }

@@ -44,22 +44,14 @@ type Turn struct {
 	Tenant   string
 	Model    string
 
-	// Chain is the digest of the whole conversation up to and including the
-	// reply: the key of the index Chain.
-	Chain Digest
-	// Loose is the digest of the same conversation without its system text: the
-	// key of the index Loose, unless Indexed is false.
-	Loose Digest
-	// Pair is the digest of the system text, the last message of the user and
-	// the reply: the key of the index Pair, unless Indexed is false or it is
-	// zero.
-	Pair Digest
-	// Indexed tells that the reply is long enough for the indexes Loose and
-	// Pair.
-	Indexed bool
-	// Aliases are the keys of the index Alias: digests of the same conversation
-	// with the reply in other forms in which clients send it back, and of one
-	// with a reply that is too short for the index Loose.
+	Key
+	// System is the digest of the system text within the scope.
+	System Digest
+	// Long tells that the reply is long enough to be known again without the
+	// whole conversation.
+	Long bool
+	// Aliases are digests like Key.Pair with the reply in other forms in which
+	// clients send it back.
 	Aliases []Digest
 
 	// Messages are the digests of the messages that the turn added to those of
@@ -81,20 +73,29 @@ type Turn struct {
 // MaxMessages is the largest number of Messages in a Turn.
 const MaxMessages = 1024
 
-// Index is a way to find turns.
-type Index uint8
+// Key names turns that end in the same way. Several turns may have the same.
+type Key struct {
+	// Pair is the digest of the last two messages, the second of which is the
+	// reply. It is never zero.
+	Pair Digest
+	// Loose is the digest of the conversation without its system text, up to and
+	// including the reply.
+	Loose Digest
+	// Chain is the digest of the same with its system text.
+	Chain Digest
+}
 
-// The indexes of a store. Several turns may have the same key in each of them.
-const (
-	// IndexChain has the turns by Turn.Chain.
-	IndexChain Index = iota + 1
-	// IndexLoose has the turns by Turn.Loose.
-	IndexLoose
-	// IndexPair has the turns by Turn.Pair.
-	IndexPair
-	// IndexAlias has the turns by each of Turn.Aliases.
-	IndexAlias
-)
+// Matches reports whether a turn with the key is one of those that wanted names:
+// zero digests in it stand for any.
+func (k Key) Matches(wanted Key) bool {
+	return k.Pair == wanted.Pair &&
+		(wanted.Loose.IsZero() || k.Loose == wanted.Loose) &&
+		(wanted.Chain.IsZero() || k.Chain == wanted.Chain)
+}
+
+// MaxSamePair is how many turns with the same pair a Store has to look at if no
+// chain is given.
+const MaxSamePair = 1024
 
 // Store keeps where conversations are on the site. It holds digests, ids and
 // times, but no text of any message and nothing secret. All methods are safe for
@@ -102,38 +103,46 @@ const (
 // waiting long for a store that is in trouble. What a method has acknowledged
 // survives a crash of the process.
 type Store interface {
-	// Find returns the turns that have the key in the index, at most limit of
-	// them: those that were not continued first, and among them the newest
-	// first. Aliases of the turns are not filled in. Finding none is no error.
-	Find(ctx context.Context, index Index, key Digest, limit int) ([]Turn, error)
+	// Find returns turns by their key, at most limit of them: those that were not
+	// continued first, and among them the newest first. A key without a chain
+	// finds turns with any chain, and one without a loose digest those with any;
+	// of more than MaxSamePair turns with the pair, only as many of the newest
+	// need be looked at then. Aliases of the turns are not filled in. Finding none
+	// is no error.
+	Find(ctx context.Context, key Key, limit int) ([]Turn, error)
+
+	// FindAlias returns the turns that have the alias, like Find.
+	FindAlias(ctx context.Context, alias Digest, limit int) ([]Turn, error)
 
 	// Turn returns a turn by its place on the site, without its Aliases, or
 	// ErrNotFound.
 	Turn(ctx context.Context, account Digest, chatID, responseID string) (Turn, error)
 
-	// Record adds a turn, and its chat if that is missing. It marks the parent as
-	// continued and the chat as used at the time of the turn. Recording the same
-	// turn twice has the effect of recording it once, and a turn never takes over
-	// a chat of another tenant: that is an error.
+	// Record adds a turn, and marks its parent as continued if the store has it.
+	// Recording the same turn twice has the effect of recording it once.
 	Record(ctx context.Context, t Turn) error
 
-	// AddChat adds a chat. If there is a chat of the same id in the account, only
-	// its time of use changes, and only to a later one.
+	// AddChat adds a chat. If it has been added before, only its time of use
+	// changes, and only to a later one.
 	AddChat(ctx context.Context, c Chat) error
 
-	// Chat returns a chat, or ErrNotFound.
+	// Chat returns a chat, or ErrNotFound. A chat that was not added is one, too,
+	// if it has turns: it is that of the oldest of them, was used with the newest,
+	// and is not disposable. Turns of another tenant do not count as those of a
+	// chat that was added.
 	Chat(ctx context.Context, account Digest, chatID string) (Chat, error)
 
-	// ForgetTurns removes all turns of a chat, but not the chat. Forgetting those
-	// of an unknown chat is no error.
+	// ForgetTurns removes all turns of a chat, but not the chat, which is added if
+	// it was not. Forgetting those of an unknown chat is no error.
 	ForgetTurns(ctx context.Context, account Digest, chatID string) error
 
 	// RemoveChat removes a chat and all its turns. Removing an unknown chat is no
 	// error.
 	RemoveChat(ctx context.Context, account Digest, chatID string) error
 
-	// IdleChats returns the disposable chats of an account that were used last
-	// before a time, the longest unused first, at most limit of them.
+	// IdleChats returns the disposable chats of an account that were used last,
+	// with a turn or as AddChat tells, before a time, the longest unused first, at
+	// most limit of them.
 	IdleChats(ctx context.Context, account Digest, before time.Time, limit int) ([]Chat, error)
 
 	// Prune removes the turns that were recorded before a time, and the oldest of

@@ -3,7 +3,7 @@ package sessiontest
 import (
 	"errors"
 	"fmt"
-	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/caddy-qwen/caddy-qwen/session"
@@ -32,12 +32,43 @@ func testAddChatTwice(t *testing.T, s *store) {
 	s.addChat(other)
 	first.Used = at(9)
 	sameChat(t, s.chat("c"), first)
-	// A chat that a turn has added stays what it is.
-	s.record(turn("d", "r", "", 3))
-	s.addChat(chat("d", 1))
-	if s.chat("d").Disposable {
-		t.Error("a chat has become disposable")
+}
+
+func testAddChatLate(t *testing.T, s *store) {
+	s.record(turn("c", "r", "", 3))
+	want := chat("c", 1)
+	s.addChat(want)
+	want.Used = at(3)
+	sameChat(t, s.chat("c"), want)
+	s.turn("c", "r")
+}
+
+func testChatOfTurns(t *testing.T, s *store) {
+	s.record(turn("c", "r", "", 3))
+	want := session.Chat{Account: here, ID: "c", Tenant: "ann", Model: "qwen-max", Created: at(3), Used: at(3)}
+	sameChat(t, s.chat("c"), want)
+	later := turn("c", "r2", "r", 5)
+	later.Model = "another"
+	s.record(later)
+	want.Used = at(5)
+	sameChat(t, s.chat("c"), want)
+	s.idles(10, 100)
+	s.noChat("d")
+	if _, err := s.Chat(s.ctx, there, "c"); !errors.Is(err, session.ErrNotFound) {
+		t.Errorf("in another account: %v", err)
 	}
+}
+
+func testChatUsed(t *testing.T, s *store) {
+	want := chat("c", 5)
+	s.addChat(want)
+	foreign := turn("c", "r1", "", 9)
+	foreign.Tenant = "bob"
+	s.record(foreign, turn("c", "r2", "", 3))
+	sameChat(t, s.chat("c"), want)
+	s.record(turn("c", "r3", "", 7), turn("c", "r4", "", 6))
+	want.Used = at(7)
+	sameChat(t, s.chat("c"), want)
 }
 
 func testChatAccounts(t *testing.T, s *store) {
@@ -63,19 +94,30 @@ func testForgetTurns(t *testing.T, s *store) {
 	s.must(s.ForgetTurns(s.ctx, here, "unknown"))
 	s.noTurn("c", "r1")
 	s.noTurn("c", "r2")
-	s.finds(session.IndexChain, a.Chain, 5)
-	s.finds(session.IndexLoose, a.Loose, 5)
-	s.finds(session.IndexPair, a.Pair, 5)
-	s.finds(session.IndexAlias, key(100), 5)
-	s.finds(session.IndexChain, key(12), 5, "d/r1")
-	s.finds(session.IndexChain, elsewhere.Chain, 5, "c/r1")
-	s.chat("c")
+	s.finds(a.Key, 5)
+	s.finds(session.Key{Pair: a.Pair}, 5)
+	s.findsAlias(key(100), 5)
+	s.finds(keyOf(3), 5, "d/r1")
+	s.finds(elsewhere.Key, 5, "c/r1")
+	s.noChat("unknown")
 	// The chat can be used again, also for the same turn.
 	s.record(a)
 	if s.turn("c", "r1").Continued {
 		t.Error("continued by a forgotten turn")
 	}
-	s.finds(session.IndexAlias, key(100), 5, "c/r1")
+	s.findsAlias(key(100), 5, "c/r1")
+}
+
+func testForgetTurnsChat(t *testing.T, s *store) {
+	s.record(turn("turns", "r1", "", 1), turn("turns", "r2", "r1", 4), turn("added", "r1", "", 2))
+	s.addChat(chat("added", 6))
+	turns, added := s.chat("turns"), s.chat("added")
+	for _, id := range []string{"turns", "added"} {
+		s.must(s.ForgetTurns(s.ctx, here, id))
+	}
+	sameChat(t, s.chat("turns"), turns)
+	sameChat(t, s.chat("added"), added)
+	s.idles(10, 10, "added")
 }
 
 func testRemoveChat(t *testing.T, s *store) {
@@ -86,8 +128,8 @@ func testRemoveChat(t *testing.T, s *store) {
 	s.must(s.RemoveChat(s.ctx, here, "c"))
 	s.noChat("c")
 	s.noTurn("c", "r1")
-	s.finds(session.IndexChain, a.Chain, 5)
-	s.finds(session.IndexAlias, key(100), 5)
+	s.finds(a.Key, 5)
+	s.findsAlias(key(100), 5)
 	s.chat("d")
 	// Its id is free, also for somebody else.
 	a.Tenant = "bob"
@@ -104,11 +146,11 @@ func (s *store) idles(limit int, before int, want ...string) {
 	got := []string{}
 	for _, c := range found {
 		got = append(got, c.ID)
-		if !reflect.DeepEqual(describeChat(c), describeChat(s.chat(c.ID))) {
+		if describeChat(c) != describeChat(s.chat(c.ID)) {
 			s.t.Errorf("%s is %s", c.ID, describeChat(c))
 		}
 	}
-	if len(got)+len(want) > 0 && !reflect.DeepEqual(got, want) {
+	if !slices.Equal(got, want) {
 		s.t.Errorf("idle: %v, not %v", got, want)
 	}
 }
@@ -117,7 +159,7 @@ func testIdleChats(t *testing.T, s *store) {
 	kept, foreign := chat("kept", 1), chat("foreign", 1)
 	kept.Disposable, foreign.Account = false, there
 	s.addChat(chat("c4", 4), chat("c2", 2), kept, foreign, chat("c3", 3))
-	s.record(turn("turn", "r", "", 1)) // adds a chat that is not disposable
+	s.record(turn("turn", "r", "", 1)) // of a chat that is not disposable
 	s.idles(10, 5, "c2", "c3", "c4")
 	s.idles(10, 4, "c2", "c3")
 	s.idles(2, 5, "c2", "c3")
@@ -125,6 +167,8 @@ func testIdleChats(t *testing.T, s *store) {
 	s.idles(10, 2)
 	s.record(turn("c2", "r", "", 6)) // it is not idle any more
 	s.idles(10, 5, "c3", "c4")
+	s.idles(10, 7, "c3", "c4", "c2")
+	s.idles(2, 7, "c3", "c4")
 	s.must(s.RemoveChat(s.ctx, here, "c3"))
 	s.idles(10, 5, "c4")
 }
@@ -137,8 +181,8 @@ func testPruneAge(t *testing.T, s *store) {
 	s.noTurn("c", "r2")
 	s.turn("c", "r3")
 	s.chat("c")
-	s.finds(session.IndexChain, key(4), 5)
-	s.finds(session.IndexChain, key(12), 5, "c/r3")
+	s.finds(keyOf(1), 5)
+	s.finds(keyOf(3), 5, "c/r3")
 }
 
 func testPruneNumber(t *testing.T, s *store) {
@@ -164,7 +208,7 @@ func testPruneChats(t *testing.T, s *store) {
 	s.addChat(chat("used", 8), chat("old", 2), chat("new", 8))
 	s.record(turn("turns", "r2", "", 9))
 	// Those whose turns are removed go along.
-	s.prune(at(5), 100, 100, 4)
+	s.prune(at(5), 100, 100, 3)
 	s.noTurn("used", "r1")
 	s.noChat("gone")
 	s.noChat("old")
@@ -179,6 +223,7 @@ func testPruneChats(t *testing.T, s *store) {
 func testPruneLimit(t *testing.T, s *store) {
 	for n := range 7 {
 		s.record(turn(fmt.Sprint("c", n), "r", "", n))
+		s.addChat(chat(fmt.Sprint("c", n), n))
 	}
 	s.prune(at(100), 100, 3, 6) // three turns, and their chats
 	s.noTurn("c2", "r")
@@ -193,24 +238,25 @@ func testPruneAliases(t *testing.T, s *store) {
 	one := turn("c", "r", "", 1)
 	one.Aliases = []session.Digest{key(100)}
 	s.record(one)
-	s.prune(at(5), 100, 100, 2)
-	s.finds(session.IndexAlias, key(100), 5)
+	s.prune(at(5), 100, 100, 1)
+	s.findsAlias(key(100), 5)
 	// Nothing of it is left for another turn to be found by.
-	s.record(turn("d", "r", "", 1))
-	s.finds(session.IndexAlias, key(100), 5)
+	s.record(turn("d", "r", "", 1), turn("c", "r", "", 2))
+	s.findsAlias(key(100), 5)
 }
 
 func testClose(t *testing.T, s *store) {
 	s.record(turn("c", "r", "", 1))
 	s.must(s.Close())
 	s.must(s.Close())
-	_, find := s.Find(s.ctx, session.IndexChain, key(4), 1)
+	_, find := s.Find(s.ctx, keyOf(1), 1)
+	_, alias := s.FindAlias(s.ctx, key(1), 1)
 	_, turnErr := s.Turn(s.ctx, here, "c", "r")
 	_, chatErr := s.Chat(s.ctx, here, "c")
 	_, idle := s.IdleChats(s.ctx, here, at(0), 1)
 	_, prune := s.Prune(s.ctx, at(0), 1, 1)
 	for name, err := range map[string]error{
-		"Find": find, "Turn": turnErr, "Chat": chatErr, "IdleChats": idle, "Prune": prune,
+		"Find": find, "FindAlias": alias, "Turn": turnErr, "Chat": chatErr, "IdleChats": idle, "Prune": prune,
 		"Record":      s.Record(s.ctx, turn("c", "r2", "r", 2)),
 		"AddChat":     s.AddChat(s.ctx, chat("d", 1)),
 		"ForgetTurns": s.ForgetTurns(s.ctx, here, "c"),
@@ -232,7 +278,7 @@ func testReopen(t *testing.T, open func(*testing.T, string) session.Store) {
 	s.must(s.Close())
 
 	s = wrap(t, open(t, dir))
-	s.finds(session.IndexAlias, key(100), 5, "c/r1")
+	s.findsAlias(key(100), 5, "c/r1")
 	one.Aliases, one.Continued = nil, true
 	sameTurn(t, s.turn("c", "r1"), one)
 	sameTurn(t, s.turn("c", "r2"), two)
@@ -249,7 +295,7 @@ func testReopenChanges(t *testing.T, open func(*testing.T, string) session.Store
 	s.record(turn("old", "r", "", 1), turn("forgotten", "r", "", 7), turn("removed", "r", "", 8))
 	s.must(s.ForgetTurns(s.ctx, here, "forgotten"))
 	s.must(s.RemoveChat(s.ctx, here, "removed"))
-	s.prune(at(3), 100, 100, 2)
+	s.prune(at(3), 100, 100, 1)
 	s.must(s.Close())
 
 	s = wrap(t, open(t, dir))

@@ -49,12 +49,12 @@ func testConcurrent(t *testing.T, s *store) {
 				default:
 				}
 				number := 1000*(i%writers) + i%length
-				found, err := s.Find(s.ctx, session.IndexChain, key(4*number), 3)
+				found, err := s.Find(s.ctx, keyOf(number), 3)
 				if err != nil && !errors.Is(err, session.ErrUnavailable) {
 					t.Errorf("reader: %v", err)
 				}
 				for _, one := range found {
-					if one.Chain != key(4*number) || one.Tenant != fmt.Sprint("tenant", i%writers) {
+					if one.Key != keyOf(number) || one.Tenant != fmt.Sprint("tenant", i%writers) {
 						t.Errorf("found a turn of %s", one.Tenant)
 					}
 				}
@@ -74,28 +74,27 @@ func testConcurrent(t *testing.T, s *store) {
 	}
 }
 
-// All record the same turn, in chats of different tenants: it has one owner.
+// All record the same two turns: each is recorded once, as one of those who have
+// recorded it tells.
 func testConcurrentSame(t *testing.T, s *store) {
 	const number = 16
 	var all sync.WaitGroup
-	results := make([]error, number)
 	for n := range number {
 		all.Go(func() {
-			one := turn("c", fmt.Sprint("r", n%2), "", 1)
-			one.Tenant = fmt.Sprint("tenant", n%4)
-			results[n] = patiently(func() error { return s.Record(s.ctx, one) })
+			one := turn("c", fmt.Sprint("r", n%2), "", n%2)
+			one.Tenant, one.Key, one.Aliases = fmt.Sprint("tenant", n), keyOf(1), []session.Digest{key(100), key(200 + n)}
+			if err := patiently(func() error { return s.Record(s.ctx, one) }); err != nil {
+				t.Error(err)
+			}
 		})
 	}
 	all.Wait()
-	owner := s.chat("c").Tenant
-	for n, err := range results {
-		if owns := fmt.Sprint("tenant", n%4) == owner; owns != (err == nil) {
-			t.Errorf("tenant%d in a chat of %s: %v", n%4, owner, err)
-		}
-	}
-	for _, found := range s.find(session.IndexChain, key(4), 100) {
-		if found.Tenant != owner {
-			t.Errorf("a turn of %s in a chat of %s", found.Tenant, owner)
+	s.finds(keyOf(1), 100, "c/r1", "c/r0")
+	s.findsAlias(key(100), 100, "c/r1", "c/r0")
+	for n := range number {
+		place := fmt.Sprint("r", n%2)
+		if found := s.findAlias(key(200+n), 100); len(found) > 0 != (s.turn("c", place).Tenant == fmt.Sprint("tenant", n)) {
+			t.Errorf("%s is that of %s, and is found %d times by an alias of tenant%d", place, s.turn("c", place).Tenant, len(found), n)
 		}
 	}
 }
@@ -114,7 +113,7 @@ func testConcurrentCancel(t *testing.T, s *store) {
 			for i := range 200 {
 				ctx, cancel := context.WithCancel(s.ctx)
 				go cancel()
-				found, err := s.Find(ctx, session.IndexChain, key(4*n), 3)
+				found, err := s.Find(ctx, keyOf(n), 3)
 				if err == nil && (len(found) != 1 || found[0].Tenant != fmt.Sprint("tenant", n)) {
 					t.Errorf("%d: try %d found %d turns", n, i, len(found))
 				}

@@ -19,7 +19,7 @@ const seedVariable = "SESSIONTEST_SEED"
 
 // list is a store as simple as possible, to compare others with.
 type list struct {
-	turns []session.Turn // in the order of recording
+	turns []session.Turn // in the order of recording, and of time
 	chats []session.Chat
 }
 
@@ -36,37 +36,19 @@ func (l *list) inChat(account session.Digest, id string) func(session.Turn) bool
 	return func(t session.Turn) bool { return t.Account == account && t.ChatID == id }
 }
 
-func (l *list) record(t session.Turn) (ok bool) {
-	c := l.chat(t.Account, t.ChatID)
-	if c == nil {
-		l.chats = append(l.chats, session.Chat{
-			Account: t.Account, ID: t.ChatID, Tenant: t.Tenant, Model: t.Model, Created: t.Time, Used: t.Time})
-		c = &l.chats[len(l.chats)-1]
-	}
-	if c.Tenant != t.Tenant {
-		return false
-	}
+func (l *list) record(t session.Turn) {
+	t.Continued = false
 	for _, other := range l.turns {
 		if l.inChat(t.Account, t.ChatID)(other) && other.ResponseID == t.ResponseID {
-			return true
+			return
 		}
 	}
-	t.Continued = false
 	for i := range l.turns {
-		other := &l.turns[i]
-		if !l.inChat(t.Account, t.ChatID)(*other) {
-			continue
-		}
-		if t.ParentID != "" && other.ResponseID == t.ParentID {
+		if other := &l.turns[i]; l.inChat(t.Account, t.ChatID)(*other) && other.ResponseID == t.ParentID {
 			other.Continued = true
 		}
-		t.Continued = t.Continued || other.ParentID == t.ResponseID
 	}
 	l.turns = append(l.turns, t)
-	if c.Used.Before(t.Time) {
-		c.Used = t.Time
-	}
-	return true
 }
 
 func (l *list) addChat(c session.Chat) {
@@ -77,32 +59,40 @@ func (l *list) addChat(c session.Chat) {
 	}
 }
 
+// used returns a chat as it is with its turns.
+func (l *list) used(account session.Digest, id string) (c session.Chat, ok bool) {
+	if added := l.chat(account, id); added != nil {
+		c, ok = *added, true
+	}
+	for _, t := range l.turns { // in the order of time
+		if !l.inChat(account, id)(t) {
+			continue
+		}
+		if !ok {
+			c, ok = session.Chat{Account: account, ID: id, Tenant: t.Tenant, Model: t.Model, Created: t.Time}, true
+		}
+		if t.Tenant == c.Tenant && t.Time.After(c.Used) {
+			c.Used = t.Time
+		}
+	}
+	return c, ok
+}
+
 func (l *list) forgetTurns(account session.Digest, id string) {
+	if c, ok := l.used(account, id); ok && l.chat(account, id) == nil {
+		l.chats = append(l.chats, c)
+	}
 	l.turns = slices.DeleteFunc(l.turns, l.inChat(account, id))
 }
 
 func (l *list) removeChat(account session.Digest, id string) {
-	l.forgetTurns(account, id)
+	l.turns = slices.DeleteFunc(l.turns, l.inChat(account, id))
 	l.chats = slices.DeleteFunc(l.chats, func(c session.Chat) bool { return c.Account == account && c.ID == id })
 }
 
-func keysOf(t session.Turn, index session.Index) []session.Digest {
-	switch {
-	case index == session.IndexChain:
-		return []session.Digest{t.Chain}
-	case index == session.IndexAlias:
-		return t.Aliases
-	case index == session.IndexLoose && t.Indexed:
-		return []session.Digest{t.Loose}
-	case index == session.IndexPair && t.Indexed && !t.Pair.IsZero():
-		return []session.Digest{t.Pair}
-	}
-	return nil
-}
-
-func (l *list) find(index session.Index, k session.Digest, limit int) (found []session.Turn) {
+func (l *list) find(wanted func(*session.Turn) bool, limit int) (found []session.Turn) {
 	for _, t := range slices.Backward(l.turns) {
-		if slices.Contains(keysOf(t, index), k) {
+		if wanted(&t) {
 			found = append(found, t)
 		}
 	}
@@ -119,8 +109,8 @@ func (l *list) find(index session.Index, k session.Digest, limit int) (found []s
 }
 
 func (l *list) idleChats(account session.Digest, before time.Time, limit int) (found []session.Chat) {
-	for _, c := range l.chats {
-		if c.Account == account && c.Disposable && c.Used.Before(before) {
+	for _, added := range l.chats {
+		if c, _ := l.used(added.Account, added.ID); c.Account == account && c.Disposable && c.Used.Before(before) {
 			found = append(found, c)
 		}
 	}
@@ -133,10 +123,7 @@ func (l *list) idleChats(account session.Digest, before time.Time, limit int) (f
 // prune is without a limit, with which there would be more than one answer.
 func (l *list) prune(before time.Time, keep int) (removed int) {
 	all := len(l.turns) + len(l.chats)
-	slices.SortStableFunc(l.turns, func(a, b session.Turn) int { return a.Time.Compare(b.Time) })
-	if excess := len(l.turns) - keep; excess > 0 {
-		l.turns = l.turns[excess:]
-	}
+	l.turns = slices.Delete(l.turns, 0, max(0, len(l.turns)-keep))
 	l.turns = slices.DeleteFunc(l.turns, func(t session.Turn) bool { return t.Time.Before(before) })
 	l.chats = slices.DeleteFunc(l.chats, func(c session.Chat) bool {
 		return c.Used.Before(before) && !slices.ContainsFunc(l.turns, l.inChat(c.Account, c.ID))
@@ -162,7 +149,7 @@ func (r *random) account() session.Digest {
 
 func (r *random) chatID() string { return fmt.Sprint("c", r.IntN(6)) }
 
-func (r *random) key() session.Digest { return key(r.IntN(8)) }
+func (r *random) key() session.Digest { return key(r.IntN(4)) }
 
 func (r *random) keys() (keys []session.Digest) {
 	for range r.IntN(4) {
@@ -171,20 +158,33 @@ func (r *random) keys() (keys []session.Digest) {
 	return keys
 }
 
-func (r *random) turn() session.Turn {
+// turn returns a turn that follows one that was recorded, if any.
+func (r *random) turn(l *list) session.Turn {
 	t := session.Turn{
 		Account: r.account(), ChatID: r.chatID(), ResponseID: fmt.Sprint("r", r.IntN(9)),
 		Tenant: []string{"ann", "ann", "ann", "bob"}[r.IntN(4)], Model: fmt.Sprint("m", r.IntN(2)),
-		Chain: r.key(), Loose: r.key(), Pair: r.key(), Indexed: r.IntN(4) > 0,
+		Key:    session.Key{Pair: r.key(), Loose: r.key(), Chain: r.key()},
+		System: r.key(), Long: r.IntN(4) > 0,
 		Aliases: r.keys(), Messages: r.keys(), Variants: r.keys(), Partial: r.IntN(2) == 0, Time: r.time(),
 	}
-	if r.IntN(4) == 0 {
-		t.Pair = session.Digest{}
-	}
-	if parent := fmt.Sprint("r", r.IntN(9)); r.IntN(4) > 0 && parent != t.ResponseID {
-		t.ParentID = parent
+	for _, i := range r.Perm(len(l.turns)) {
+		if one := &l.turns[i]; l.inChat(t.Account, t.ChatID)(*one) && one.ResponseID != t.ResponseID && r.IntN(4) > 0 {
+			t.ParentID = one.ResponseID
+		}
 	}
 	return t
+}
+
+// wanted returns a key that turns may have.
+func (r *random) wanted() session.Key {
+	k := session.Key{Pair: r.key()}
+	if r.IntN(2) == 0 {
+		k.Loose = r.key()
+	}
+	if r.IntN(2) == 0 {
+		k.Chain = r.key()
+	}
+	return k
 }
 
 // testRandom does the same random things to the store and to a plain list, and
@@ -200,14 +200,9 @@ func testRandom(t *testing.T, s *store) {
 	for step := range 600 {
 		switch r.IntN(24) {
 		default:
-			one := r.turn()
-			err := s.Record(s.ctx, one)
-			if errors.Is(err, session.ErrUnavailable) {
-				t.Fatal(err)
-			}
-			if ok := l.record(one); ok != (err == nil) {
-				t.Fatalf("step %d: recorded %t, error %v", step, ok, err)
-			}
+			one := r.turn(l)
+			s.record(one)
+			l.record(one)
 		case 0:
 			c := session.Chat{Account: r.account(), ID: r.chatID(), Tenant: "ann", Model: "m",
 				Disposable: r.IntN(2) == 0, Created: r.time(), Used: r.time()}
@@ -231,27 +226,16 @@ func testRandom(t *testing.T, s *store) {
 	}
 }
 
-// prune also forgets the chats that have lost turns: whether a turn that is
-// recorded once more after that was continued is nowhere said.
 func (r *random) prune(s *store, l *list) {
 	before, keep := at(r.clock-r.IntN(40)), r.IntN(30)
 	s.prune(before, keep, 1000, l.prune(before, keep))
-	for _, c := range l.chats {
-		s.must(s.ForgetTurns(s.ctx, c.Account, c.ID))
-	}
-	l.turns = nil
 }
 
 func (r *random) compare(s *store, l *list) {
-	index, k, limit := indexes[r.IntN(len(indexes))], r.key(), 1+r.IntN(6)
-	got, want := s.find(index, k, limit), l.find(index, k, limit)
-	if len(got) != len(want) {
-		s.t.Fatalf("index %d, limit %d: found %d turns, not %d", index, limit, len(got), len(want))
-	}
-	for i := range want {
-		want[i].Aliases = nil
-		sameTurn(s.t, got[i], want[i])
-	}
+	k, limit := r.wanted(), 1+r.IntN(6)
+	r.same(s, s.find(k, limit), l.find(func(t *session.Turn) bool { return t.Matches(k) }, limit))
+	alias := r.key()
+	r.same(s, s.findAlias(alias, limit), l.find(func(t *session.Turn) bool { return slices.Contains(t.Aliases, alias) }, limit))
 	account, before := r.account(), at(r.clock-r.IntN(20))
 	idle, err := s.IdleChats(s.ctx, account, before, limit)
 	s.must(err)
@@ -262,10 +246,24 @@ func (r *random) compare(s *store, l *list) {
 	for i := range wantIdle {
 		sameChat(s.t, idle[i], wantIdle[i])
 	}
-	if len(l.chats) > 0 {
-		c := l.chats[r.IntN(len(l.chats))]
-		stored, err := s.Chat(s.ctx, c.Account, c.ID)
+	id := r.chatID()
+	if want, ok := l.used(account, id); ok {
+		got, err := s.Chat(s.ctx, account, id)
 		s.must(err)
-		sameChat(s.t, stored, c)
+		sameChat(s.t, got, want)
+	} else if _, err := s.Chat(s.ctx, account, id); !errors.Is(err, session.ErrNotFound) {
+		s.t.Errorf("chat %s: %v", id, err)
+	}
+}
+
+// same asserts that the turns are those that a plain list finds.
+func (r *random) same(s *store, got, want []session.Turn) {
+	s.t.Helper()
+	if len(got) != len(want) {
+		s.t.Fatalf("found %d turns, not %d", len(got), len(want))
+	}
+	for i := range want {
+		want[i].Aliases = nil
+		sameTurn(s.t, got[i], want[i])
 	}
 }

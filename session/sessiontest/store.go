@@ -2,10 +2,10 @@ package sessiontest
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"reflect"
+	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -18,11 +18,12 @@ var epoch = time.Date(2030, 1, 2, 3, 4, 5, 678e6, time.UTC)
 // at returns a time some milliseconds after epoch.
 func at(ms int) time.Time { return epoch.Add(time.Duration(ms) * time.Millisecond) }
 
-// key returns one of many digests.
-func key(n int) (d session.Digest) {
-	binary.BigEndian.PutUint64(d[:], uint64(n)+1)
-	binary.LittleEndian.PutUint64(d[8:], uint64(n)*0x9e3779b97f4a7c15+7)
-	return d
+// key returns one of many digests. Like all digests, it looks random.
+func key(n int) session.Digest { return session.Of("sessiontest", strconv.Itoa(n)) }
+
+// keyOf returns the key of turn n.
+func keyOf(n int) session.Key {
+	return session.Key{Pair: key(4 * n), Loose: key(4*n + 1), Chain: key(4*n + 2)}
 }
 
 // Accounts of the tests.
@@ -33,7 +34,7 @@ func turn(chat, response, parent string, n int) session.Turn {
 	return session.Turn{
 		Account: here, ChatID: chat, ResponseID: response, ParentID: parent,
 		Tenant: "ann", Model: "qwen-max",
-		Chain: key(4 * n), Loose: key(4*n + 1), Pair: key(4*n + 2), Indexed: true,
+		Key: keyOf(n), System: key(4*n + 3), Long: true,
 		Messages: []session.Digest{key(n), key(n + 1)},
 		Time:     at(n),
 	}
@@ -77,22 +78,39 @@ func (s *store) addChat(chats ...session.Chat) {
 	}
 }
 
-func (s *store) find(index session.Index, k session.Digest, limit int) []session.Turn {
+func (s *store) find(k session.Key, limit int) []session.Turn {
 	s.t.Helper()
-	found, err := s.Find(s.ctx, index, k, limit)
+	found, err := s.Find(s.ctx, k, limit)
+	s.must(err)
+	return found
+}
+
+func (s *store) findAlias(k session.Digest, limit int) []session.Turn {
+	s.t.Helper()
+	found, err := s.FindAlias(s.ctx, k, limit)
 	s.must(err)
 	return found
 }
 
 // finds asserts which turns are found, by their places.
-func (s *store) finds(index session.Index, k session.Digest, limit int, want ...string) {
+func (s *store) finds(k session.Key, limit int, want ...string) {
 	s.t.Helper()
-	got := []string{}
-	for _, t := range s.find(index, k, limit) {
+	s.places(s.find(k, limit), want)
+}
+
+func (s *store) findsAlias(k session.Digest, limit int, want ...string) {
+	s.t.Helper()
+	s.places(s.findAlias(k, limit), want)
+}
+
+func (s *store) places(found []session.Turn, want []string) {
+	s.t.Helper()
+	var got []string
+	for _, t := range found {
 		got = append(got, t.ChatID+"/"+t.ResponseID)
 	}
-	if len(got)+len(want) > 0 && !reflect.DeepEqual(got, want) {
-		s.t.Errorf("index %d: found %v, not %v", index, got, want)
+	if !slices.Equal(got, want) {
+		s.t.Errorf("found %v, not %v", got, want)
 	}
 }
 
@@ -143,8 +161,8 @@ func sameTurn(t *testing.T, got, want session.Turn) {
 }
 
 func describe(t session.Turn) string {
-	return fmt.Sprintf("%s %q %q %q %q %q chain %s loose %s pair %s %t aliases %s messages %s %t variants %s %d %t",
-		t.Account, t.ChatID, t.ResponseID, t.ParentID, t.Tenant, t.Model, t.Chain, t.Loose, t.Pair, t.Indexed,
+	return fmt.Sprintf("%s %q %q %q %q %q key %s system %s %t aliases %s messages %s %t variants %s %d %t",
+		t.Account, t.ChatID, t.ResponseID, t.ParentID, t.Tenant, t.Model, t.Key, t.System, t.Long,
 		t.Aliases, t.Messages, t.Partial, t.Variants, t.Time.UnixMilli(), t.Continued)
 }
 

@@ -10,13 +10,13 @@ import (
 	"github.com/caddy-qwen/caddy-qwen/session"
 )
 
-var indexes = []session.Index{session.IndexChain, session.IndexLoose, session.IndexPair, session.IndexAlias}
-
 func testEmpty(t *testing.T, s *store) {
-	for _, index := range indexes {
-		s.finds(index, key(1), 10)
-		s.finds(index, session.Digest{}, 10)
+	for _, k := range ways(keyOf(1)) {
+		s.finds(k, 10)
 	}
+	s.finds(session.Key{}, 10)
+	s.findsAlias(key(1), 10)
+	s.findsAlias(session.Digest{}, 10)
 	s.noTurn("chat", "r1")
 	s.noChat("chat")
 	idle, err := s.IdleChats(s.ctx, here, at(0), 10)
@@ -27,9 +27,11 @@ func testEmpty(t *testing.T, s *store) {
 	s.must(s.ForgetTurns(s.ctx, here, "chat"))
 	s.must(s.RemoveChat(s.ctx, here, "chat"))
 	s.noChat("chat")
-	if _, err := s.Find(s.ctx, 99, key(1), 1); err == nil {
-		t.Error("there is no index 99")
-	}
+}
+
+// ways returns the keys that name turns with the key.
+func ways(k session.Key) []session.Key {
+	return []session.Key{k, {Pair: k.Pair}, {Pair: k.Pair, Loose: k.Loose}, {Pair: k.Pair, Chain: k.Chain}}
 }
 
 func testRoundTrip(t *testing.T, s *store) {
@@ -41,9 +43,9 @@ func testRoundTrip(t *testing.T, s *store) {
 	full.Messages, full.Partial = many, true
 	full.Variants = []session.Digest{key(7), key(8), key(7)}
 	full.Aliases = []session.Digest{key(70), key(71)}
-	bare := session.Turn{ChatID: "bare", ResponseID: "b", Chain: key(9), Time: at(0)}
+	bare := session.Turn{ChatID: "bare", ResponseID: "b", Key: session.Key{Pair: key(9)}, Time: at(0)}
 	short := turn("short", "s", "", 11)
-	short.Indexed = false
+	short.Long = false
 	odd := turn(`o'"\%_ ☃ `+"\x00\n", `r'";--?1`, `p'`, 12)
 	odd.Tenant, odd.Model = `t'";`, "模型"
 	fine := turn("fine", "f", "", 13)
@@ -56,7 +58,7 @@ func testRoundTrip(t *testing.T, s *store) {
 		s.must(err)
 		want.Aliases = nil
 		sameTurn(t, got, want)
-		found := s.find(session.IndexChain, want.Chain, 1)
+		found := s.find(want.Key, 1)
 		if len(found) != 1 {
 			t.Fatalf("%q: found %d turns", want.ChatID, len(found))
 		}
@@ -72,18 +74,18 @@ func testFindOrder(t *testing.T, s *store) {
 		s.record(one)
 	}
 	s.record(turn("c5", "r2", "r1", 100), turn("c2", "r2", "r1", 101))
-	for _, k := range []struct {
-		index session.Index
-		key   session.Digest
-	}{
-		{session.IndexChain, key(0)}, {session.IndexLoose, key(1)}, {session.IndexPair, key(2)}, {session.IndexAlias, key(77)},
-	} {
-		s.finds(k.index, k.key, 10, "c4/r1", "c3/r1", "c1/r1", "c5/r1", "c2/r1")
-		s.finds(k.index, k.key, 4, "c4/r1", "c3/r1", "c1/r1", "c5/r1")
-		s.finds(k.index, k.key, 2, "c4/r1", "c3/r1")
-		for i, found := range s.find(k.index, k.key, 10) {
-			if found.Continued != (i > 2) {
-				t.Errorf("%s: continued %t", found.ChatID, found.Continued)
+	order := []string{"c4/r1", "c3/r1", "c1/r1", "c5/r1", "c2/r1"}
+	for limit := range len(order) + 2 {
+		want := order[:min(limit, len(order))]
+		for _, k := range ways(keyOf(0)) {
+			s.finds(k, limit, want...)
+		}
+		s.findsAlias(key(77), limit, want...)
+	}
+	for _, found := range [][]session.Turn{s.find(keyOf(0), 10), s.findAlias(key(77), 10)} {
+		for i := range found {
+			if found[i].Continued != (i > 2) {
+				t.Errorf("%s: continued %t", found[i].ChatID, found[i].Continued)
 			}
 		}
 	}
@@ -96,64 +98,66 @@ func testFindLimit(t *testing.T, s *store) {
 		s.record(one)
 	}
 	for _, limit := range []int{1, 3, 10, 11} {
-		if got := len(s.find(session.IndexChain, key(0), limit)); got != min(limit, 10) {
+		if got := len(s.find(keyOf(0), limit)); got != min(limit, 10) {
 			t.Errorf("limit %d: %d turns", limit, got)
 		}
 	}
-	s.finds(session.IndexChain, key(0), 0)
-	s.finds(session.IndexChain, key(0), -1)
+	s.finds(keyOf(0), 0)
+	s.finds(keyOf(0), -1)
+	s.findsAlias(key(0), -1)
 }
 
-func testFindIndexes(t *testing.T, s *store) {
-	one := turn("c", "r", "", 1)
-	one.Aliases = []session.Digest{key(500)}
-	s.record(one)
-	keys := map[session.Index]session.Digest{
-		session.IndexChain: one.Chain, session.IndexLoose: one.Loose, session.IndexPair: one.Pair, session.IndexAlias: key(500),
+func testFindKeys(t *testing.T, s *store) {
+	for n, k := range []session.Key{
+		{Pair: key(1), Loose: key(2), Chain: key(3)},
+		{Pair: key(1), Loose: key(2), Chain: key(4)},
+		{Pair: key(1), Loose: key(5), Chain: key(6)},
+		{Pair: key(7), Loose: key(2), Chain: key(3)},
+	} {
+		one := turn(fmt.Sprint("c", n), "r", "", n)
+		one.Key = k
+		s.record(one)
 	}
-	for _, index := range indexes {
-		for of, k := range keys {
-			if of == index {
-				s.finds(index, k, 5, "c/r")
-			} else {
-				s.finds(index, k, 5)
-			}
-		}
+	for _, test := range []struct {
+		key  session.Key
+		want []string
+	}{
+		{session.Key{Pair: key(1)}, []string{"c2/r", "c1/r", "c0/r"}},
+		{session.Key{Pair: key(1), Loose: key(2)}, []string{"c1/r", "c0/r"}},
+		{session.Key{Pair: key(1), Loose: key(5)}, []string{"c2/r"}},
+		{session.Key{Pair: key(1), Chain: key(3)}, []string{"c0/r"}},
+		{session.Key{Pair: key(1), Chain: key(6)}, []string{"c2/r"}},
+		{session.Key{Pair: key(1), Loose: key(2), Chain: key(4)}, []string{"c1/r"}},
+		{session.Key{Pair: key(1), Loose: key(5), Chain: key(4)}, nil},
+		{session.Key{Pair: key(7), Chain: key(3)}, []string{"c3/r"}},
+		{session.Key{Pair: key(7), Chain: key(4)}, nil},
+		{session.Key{Pair: key(2)}, nil},
+		{session.Key{Loose: key(2), Chain: key(3)}, nil},
+	} {
+		s.finds(test.key, 5, test.want...)
 	}
 }
 
-func testFindIndexed(t *testing.T, s *store) {
-	short := turn("short", "r", "", 1)
-	short.Indexed = false
-	s.record(short)
-	s.finds(session.IndexChain, short.Chain, 5, "short/r")
-	s.finds(session.IndexLoose, short.Loose, 5)
-	s.finds(session.IndexPair, short.Pair, 5)
-
-	noPair := turn("noPair", "r", "", 2)
-	noPair.Pair = session.Digest{}
-	s.record(noPair)
-	s.finds(session.IndexLoose, noPair.Loose, 5, "noPair/r")
-	s.finds(session.IndexPair, session.Digest{}, 5)
-}
-
-func testFindAliases(t *testing.T, s *store) {
-	a, b := turn("a", "r", "", 1), turn("b", "r", "", 2)
-	a.Aliases = []session.Digest{key(100), key(101), key(100)}
-	b.Aliases = []session.Digest{key(101), key(102)}
-	s.record(a, b)
-	s.finds(session.IndexAlias, key(100), 5, "a/r")
-	s.finds(session.IndexAlias, key(101), 5, "b/r", "a/r")
-	s.finds(session.IndexAlias, key(102), 5, "b/r")
-	s.finds(session.IndexAlias, a.Chain, 5)
-	for _, found := range s.find(session.IndexAlias, key(101), 5) {
-		if found.Aliases != nil {
-			t.Errorf("%s: the aliases are filled in", found.ChatID)
-		}
+// Whoever looks at a part of a digest only must look at all of it in the end.
+func testFindAlike(t *testing.T, s *store) {
+	k := keyOf(1)
+	alike := []session.Key{k, k, k, k}
+	alike[1].Pair[15] ^= 1
+	alike[2].Chain[15] ^= 1
+	alike[3].Loose[15] ^= 1
+	for n := range alike {
+		one := turn(fmt.Sprint("c", n), "r", "", n)
+		one.Key, one.Aliases = alike[n], []session.Digest{alike[n].Pair}
+		s.record(one)
 	}
-	s.must(s.ForgetTurns(s.ctx, here, "b"))
-	s.finds(session.IndexAlias, key(101), 5, "a/r")
-	s.finds(session.IndexAlias, key(102), 5)
+	for n := range alike {
+		s.finds(alike[n], 5, fmt.Sprintf("c%d/r", n))
+	}
+	s.finds(session.Key{Pair: k.Pair}, 5, "c3/r", "c2/r", "c0/r")
+	s.finds(session.Key{Pair: alike[1].Pair}, 5, "c1/r")
+	s.finds(session.Key{Pair: k.Pair, Chain: k.Chain}, 5, "c3/r", "c0/r")
+	s.findsAlias(alike[1].Pair, 5, "c1/r")
+	s.findsAlias(k.Pair, 5, "c3/r", "c2/r", "c0/r")
 }
 
 // One that was not continued comes first, however many newer ones were.
@@ -167,7 +171,44 @@ func testFindMany(t *testing.T, s *store) {
 			s.record(turn(first.ChatID, "r2", "r1", number+n))
 		}
 	}
-	s.finds(session.IndexChain, key(0), 2, "c0/r1", fmt.Sprintf("c%d/r1", number-1))
+	for _, k := range ways(keyOf(0)) {
+		s.finds(k, 2, "c0/r1", fmt.Sprintf("c%d/r1", number-1))
+	}
+}
+
+// As many as a store has to look at.
+func testFindManyPairs(t *testing.T, s *store) {
+	for n := range session.MaxSamePair {
+		one := turn(fmt.Sprint("c", n), "r", "", 0)
+		one.Loose, one.Chain, one.Time = key(2*n), key(2*n+1), at(n)
+		s.record(one)
+	}
+	pair := key(0)
+	for _, n := range []int{0, 1, session.MaxSamePair - 1} {
+		s.finds(session.Key{Pair: pair, Loose: key(2 * n)}, 3, fmt.Sprintf("c%d/r", n))
+		s.finds(session.Key{Pair: pair, Chain: key(2*n + 1)}, 3, fmt.Sprintf("c%d/r", n))
+	}
+	s.finds(session.Key{Pair: pair}, 1, fmt.Sprintf("c%d/r", session.MaxSamePair-1))
+}
+
+func testFindAlias(t *testing.T, s *store) {
+	a, b := turn("a", "r", "", 1), turn("b", "r", "", 2)
+	a.Aliases = []session.Digest{key(100), key(101), key(100)}
+	b.Aliases = []session.Digest{key(101), key(102)}
+	s.record(a, b)
+	s.findsAlias(key(100), 5, "a/r")
+	s.findsAlias(key(101), 5, "b/r", "a/r")
+	s.findsAlias(key(102), 5, "b/r")
+	s.findsAlias(a.Pair, 5)
+	s.finds(session.Key{Pair: key(100)}, 5)
+	for _, found := range append(s.findAlias(key(101), 5), s.find(a.Key, 5)...) {
+		if found.Aliases != nil {
+			t.Errorf("%s: the aliases are filled in", found.ChatID)
+		}
+	}
+	s.must(s.ForgetTurns(s.ctx, here, "b"))
+	s.findsAlias(key(101), 5, "a/r")
+	s.findsAlias(key(102), 5)
 }
 
 func testTurnPlace(t *testing.T, s *store) {
@@ -184,13 +225,6 @@ func testTurnPlace(t *testing.T, s *store) {
 	if _, err := s.Turn(s.ctx, there, "b", "r1"); !errors.Is(err, session.ErrNotFound) {
 		t.Errorf("in another account: %v", err)
 	}
-}
-
-func testRecordAddsChat(t *testing.T, s *store) {
-	s.record(turn("c", "r", "", 3))
-	sameChat(t, s.chat("c"), session.Chat{
-		Account: here, ID: "c", Tenant: "ann", Model: "qwen-max", Created: at(3), Used: at(3),
-	})
 }
 
 func testRecordMarksParent(t *testing.T, s *store) {
@@ -211,11 +245,12 @@ func testRecordMarksParent(t *testing.T, s *store) {
 	}
 }
 
-func testRecordLateParent(t *testing.T, s *store) {
-	s.record(turn("c", "r2", "r1", 2), turn("c", "r1", "", 1), turn("c", "r3", "", 3))
-	if !s.turn("c", "r1").Continued || s.turn("c", "r2").Continued || s.turn("c", "r3").Continued {
-		t.Error("only the parent that came late was continued")
+func testRecordNoParent(t *testing.T, s *store) {
+	s.record(turn("c", "r2", "r1", 2), turn("c", "r3", "r2", 3))
+	if got := s.turn("c", "r2"); got.ParentID != "r1" || !got.Continued {
+		t.Errorf("%+v", got)
 	}
+	s.noTurn("c", "r1")
 }
 
 func testRecordTwice(t *testing.T, s *store) {
@@ -225,50 +260,17 @@ func testRecordTwice(t *testing.T, s *store) {
 	first.Aliases, first.Continued = nil, true
 	sameTurn(t, s.turn("c", "r1"), first)
 	sameTurn(t, s.turn("c", "r2"), second)
-	s.finds(session.IndexChain, first.Chain, 5, "c/r1")
-	s.finds(session.IndexLoose, second.Loose, 5, "c/r2")
-	s.finds(session.IndexPair, first.Pair, 5, "c/r1")
-	s.finds(session.IndexAlias, key(100), 5, "c/r1")
-	if used := s.chat("c").Used; !used.Equal(at(2)) {
-		t.Errorf("used at %v", used)
-	}
-	s.prune(at(1000), 0, 100, 3) // two turns and the chat
-}
-
-func testRecordUses(t *testing.T, s *store) {
-	s.addChat(session.Chat{Account: here, ID: "c", Tenant: "ann", Model: "m", Disposable: true, Created: at(0), Used: at(0)})
-	s.record(turn("c", "r", "", 7))
-	sameChat(t, s.chat("c"), session.Chat{
-		Account: here, ID: "c", Tenant: "ann", Model: "m", Disposable: true, Created: at(0), Used: at(7),
-	})
-}
-
-func testRecordTenant(t *testing.T, s *store) {
-	own := turn("c", "r1", "", 1)
-	s.record(own)
-	foreign := turn("c", "r2", "r1", 2)
-	foreign.Tenant, foreign.Aliases = "bob", []session.Digest{key(100)}
-	for range 2 {
-		err := s.Record(s.ctx, foreign)
-		if err == nil || errors.Is(err, session.ErrUnavailable) || errors.Is(err, session.ErrNotFound) {
-			t.Errorf("error: %v", err)
-		}
-	}
-	same := own
-	same.Tenant = "bob"
-	if err := s.Record(s.ctx, same); err == nil {
-		t.Error("a turn was recorded for two")
-	}
-	s.noTurn("c", "r2")
-	sameTurn(t, s.turn("c", "r1"), own)
-	s.finds(session.IndexChain, foreign.Chain, 5)
-	s.finds(session.IndexAlias, key(100), 5)
-	if c := s.chat("c"); c.Tenant != "ann" || !c.Used.Equal(at(1)) {
-		t.Errorf("the chat is %s", describeChat(c))
-	}
-	// The same id in another account is another chat.
-	foreign.Account = there
-	s.record(foreign)
+	s.finds(first.Key, 5, "c/r1")
+	s.finds(second.Key, 5, "c/r2")
+	s.findsAlias(key(100), 5, "c/r1")
+	// It stays as it was recorded first.
+	other := turn("c", "r2", "", 9)
+	other.Tenant, other.Aliases = "bob", []session.Digest{key(101)}
+	s.record(other)
+	sameTurn(t, s.turn("c", "r2"), second)
+	s.finds(other.Key, 5)
+	s.findsAlias(key(101), 5)
+	s.prune(at(1000), 0, 100, 2)
 }
 
 func testTenantsApart(t *testing.T, s *store) {
@@ -278,7 +280,7 @@ func testTenantsApart(t *testing.T, s *store) {
 		s.record(one)
 	}
 	for n := range 20 {
-		for _, found := range s.find(session.IndexChain, key(4*n), 5) {
+		for _, found := range s.find(keyOf(n), 5) {
 			if found.Tenant != fmt.Sprint("tenant", n) {
 				t.Errorf("%d: found a turn of %s", n, found.Tenant)
 			}
@@ -290,11 +292,11 @@ func testContext(t *testing.T, s *store) {
 	s.record(turn("c", "r", "", 1))
 	ctx, cancel := context.WithCancel(s.ctx)
 	cancel()
-	if _, err := s.Find(ctx, session.IndexChain, key(4), 1); err == nil {
+	if _, err := s.Find(ctx, keyOf(1), 1); err == nil {
 		t.Error("Find has no error")
 	}
 	if err := s.Record(ctx, turn("c", "r2", "r", 2)); err == nil {
 		t.Error("Record has no error")
 	}
-	s.finds(session.IndexChain, key(4), 1, "c/r")
+	s.finds(keyOf(1), 1, "c/r")
 }

@@ -22,15 +22,15 @@ func benchStore(b *testing.B, number int) *Store {
 	b.Cleanup(func() { _ = s.Close() })
 	const batch = 2000
 	for first := 0; first < number; first += batch {
-		err := s.write(ctx, func(w *writer) error {
+		err := s.write(ctx, job{op: func(w *writer) error {
 			for n := first; n < min(first+batch, number); n++ {
 				one := benchTurn(n)
-				if err := w.record(&one); err != nil {
+				if err := newRow(&one).record(w); err != nil {
 					return err
 				}
 			}
 			return nil
-		})
+		}})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -58,7 +58,7 @@ func BenchmarkFind(b *testing.B) {
 				n++
 				of := int(uint64(n) * 0x9e3779b97f4a7c15 % uint64(number))
 				begin := time.Now()
-				found, err := s.Find(ctx, session.IndexChain, testKey(4*of+n%2*4*number), 3)
+				found, err := s.Find(ctx, testKeys(of+n%2*number), 3)
 				times = append(times, time.Since(begin))
 				if err != nil || len(found) != 1-n%2 {
 					b.Fatalf("turn %d: %d found, %v", of, len(found), err)

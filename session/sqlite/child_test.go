@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -111,7 +110,7 @@ func roleCount(path string, number int) {
 				one := testTurn("shared", fmt.Sprintf("p%d-%d-%d", number, n, i), parent, i)
 				exit(s.Record(ctx, one))
 				parent = one.ResponseID
-				exit(s.write(ctx, increment(s)))
+				exit(s.write(ctx, job{op: increment}))
 			}
 			exit(s.Close())
 		})
@@ -120,25 +119,16 @@ func roleCount(path string, number int) {
 }
 
 // increment reads the time of use of a chat and makes it one millisecond later.
-func increment(s *Store) func(*writer) error {
-	return func(w *writer) error {
-		c, err := w.findChat(testAccount, "counter")
-		if errors.Is(err, sql.ErrNoRows) {
-			_, err = w.insertChat(session.Chat{
-				Account: testAccount, ID: "counter", Tenant: "ann", Created: time.UnixMilli(0), Used: time.UnixMilli(1)})
-			return err
-		}
-		if err != nil {
-			return err
-		}
-		var used int64
-		row := s.handle.Load().conns[0].QueryRowContext(ctx, "SELECT used FROM chats WHERE id = ?", c.id)
-		if err := row.Scan(&used); err != nil {
-			return err
-		}
-		_, err = w.useChat.Exec(c.id, used+1)
+func increment(w *writer) error {
+	c, err := w.added(testAccount, "counter")
+	if err != nil {
 		return err
 	}
+	if c == nil {
+		c = &session.Chat{Account: testAccount, ID: "counter", Tenant: "ann", Used: time.UnixMilli(0)}
+	}
+	c.Used = c.Used.Add(time.Millisecond)
+	return w.putChat(c)
 }
 
 // roleMigrate begins a migration and dies in the middle of it.

@@ -95,7 +95,7 @@ func TestDamage(t *testing.T) {
 		var err error
 		for range readers { // one of which may have the pages in memory
 			if err == nil {
-				_, err = l.Find(ctx, session.IndexChain, turns[150].Chain, 1)
+				_, err = l.Find(ctx, turns[150].Key, 1)
 			}
 		}
 		if !errors.Is(err, session.ErrUnavailable) {

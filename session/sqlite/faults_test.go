@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -211,7 +212,7 @@ func TestLocked(t *testing.T) {
 		release := l.stall()
 		defer release()
 		for range maxQueue {
-			l.queue <- job{func(*writer) error { return nil }, make(chan error, 1)}
+			l.queue <- job{op: func(*writer) error { return nil }, result: make(chan error, 1)}
 		}
 		l.options.Patience = time.Hour
 		if err := l.Record(ctx, testTurn("c", "r", "", 1)); !errors.Is(err, session.ErrUnavailable) {
@@ -227,7 +228,7 @@ func TestLocked(t *testing.T) {
 		for range readers {
 			taken = append(taken, <-h.readers)
 		}
-		if _, err := l.Find(ctx, session.IndexChain, testKey(1), 1); !errors.Is(err, session.ErrUnavailable) {
+		if _, err := l.Find(ctx, testKeys(1), 1); !errors.Is(err, session.ErrUnavailable) {
 			t.Errorf("error: %v", err)
 		}
 		for _, r := range taken {
@@ -240,26 +241,25 @@ func TestLocked(t *testing.T) {
 func TestBatch(t *testing.T) {
 	t.Run("a write that is refused does not spoil the others", func(t *testing.T) {
 		l := newLab(t, storePath(t))
-		l.record(testTurn("c", "r0", "", 0))
+		l.works()
 		release := l.stall()
-		foreign := testTurn("c", "r1", "", 1)
-		foreign.Tenant = "bob"
 		results := make([]chan error, 5)
 		for n := range results {
-			one := testTurn("c", "r2", "r0", 2)
+			one := testTurn("c", fmt.Sprint("r", n), "", n)
+			op := newRow(&one).record
 			if n%2 == 1 {
-				one = foreign
+				op = func(*writer) error { return errNoID }
 			}
 			results[n] = make(chan error, 1)
-			l.queue <- job{func(w *writer) error { return w.record(&one) }, results[n]}
+			l.queue <- job{op: op, result: results[n]}
 		}
 		release()
 		for n, result := range results {
-			if err := <-result; (n%2 == 1) != errors.Is(err, errTenant) || (n%2 == 0) != (err == nil) {
+			if err := <-result; (n%2 == 1) != errors.Is(err, errNoID) || (n%2 == 0) != (err == nil) {
 				t.Errorf("write %d: %v", n, err)
 			}
 		}
-		l.has(testTurn("c", "r2", "r0", 2))
+		l.has(testTurn("c", "r4", "", 4))
 	})
 
 	t.Run("D14 a write whose outcome is unknown may be repeated", func(t *testing.T) {
@@ -286,7 +286,7 @@ func TestBatch(t *testing.T) {
 		l.works()
 		release := l.stall()
 		one, done := testTurn("c", "r", "", 1), make(chan error, 1)
-		l.queue <- job{func(w *writer) error { return w.record(&one) }, done}
+		l.queue <- job{op: newRow(&one).record, result: done}
 		l.cancel()
 		release()
 		if err := <-done; err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -18,8 +19,12 @@ type handle struct {
 	file        os.FileInfo            // which file was at the path
 	beside      map[string]os.FileInfo // its companions
 	write, read *sql.DB
-	conns       []*link // of both
+	conns       []*link    // of both
+	writing     sync.Mutex // held by who uses writer
 	writer      *writer
+	left        bool          // the writer must not be used any more
+	slow        atomic.Bool   // the last write has taken long
+	more        chan struct{} // there may be jobs in the queue
 	readers     chan *reader
 	pool        int // how many readers there are
 	closing     chan struct{}
@@ -76,6 +81,14 @@ func (h *handle) connection(ctx context.Context, db *sql.DB) (*link, error) {
 	l := &link{Conn: conn}
 	h.conns = append(h.conns, l)
 	return l, nil
+}
+
+// wake makes the store's goroutine look into the queue.
+func (h *handle) wake() {
+	select {
+	case h.more <- struct{}{}:
+	default: // it will
+	}
 }
 
 // close closes the file as soon as all readers are back. The writer goes last: it

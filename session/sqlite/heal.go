@@ -287,7 +287,7 @@ func (s *Store) rest() {
 		case <-timer:
 			return
 		case j := <-s.queue:
-			j.done <- s.unavailable()
+			j.result <- s.unavailable()
 		}
 	}
 }

@@ -131,7 +131,7 @@ func (l *lab) works() {
 
 func (l *lab) has(one session.Turn) {
 	l.t.Helper()
-	if got, err := l.Turn(ctx, one.Account, one.ChatID, one.ResponseID); err != nil || got.Chain != one.Chain {
+	if got, err := l.Turn(ctx, one.Account, one.ChatID, one.ResponseID); err != nil || got.Key != one.Key {
 		l.t.Errorf("turn %s/%s: %v", one.ChatID, one.ResponseID, err)
 	}
 }
@@ -140,7 +140,7 @@ func (l *lab) has(one session.Turn) {
 func (l *lab) refuses() {
 	l.t.Helper()
 	begin := time.Now()
-	_, find := l.Find(ctx, session.IndexChain, testKey(1), 1)
+	_, find := l.Find(ctx, testKeys(1), 1)
 	record := l.Record(ctx, testTurn("refused", "r", "", 1))
 	if !errors.Is(find, session.ErrUnavailable) || !errors.Is(record, session.ErrUnavailable) {
 		l.t.Errorf("Find: %v; Record: %v", find, record)
@@ -177,20 +177,24 @@ func (l *lab) stall() (release func()) {
 	l.t.Helper()
 	running, end := make(chan struct{}), make(chan struct{})
 	go func() {
-		_ = l.write(ctx, func(*writer) error {
+		_ = l.write(ctx, job{op: func(*writer) error {
 			close(running)
 			<-end
 			return nil
-		})
+		}})
 	}()
 	<-running
 	return sync.OnceFunc(func() { close(end) })
 }
 
 func testKey(n int) (d session.Digest) {
-	binary.BigEndian.PutUint64(d[:], uint64(n)*0x9e3779b97f4a7c15)
+	binary.BigEndian.PutUint64(d[:], uint64(n+1)*0x9e3779b97f4a7c15)
 	binary.BigEndian.PutUint64(d[8:], uint64(n))
 	return d
+}
+
+func testKeys(n int) session.Key {
+	return session.Key{Pair: testKey(4 * n), Loose: testKey(4*n + 1), Chain: testKey(4*n + 2)}
 }
 
 var testAccount = testKey(1 << 40)
@@ -198,7 +202,7 @@ var testAccount = testKey(1 << 40)
 func testTurn(chat, response, parent string, n int) session.Turn {
 	return session.Turn{
 		Account: testAccount, ChatID: chat, ResponseID: response, ParentID: parent, Tenant: "ann", Model: "m",
-		Chain: testKey(4 * n), Loose: testKey(4*n + 1), Pair: testKey(4*n + 2), Indexed: true,
+		Key: testKeys(n), System: testKey(-n), Long: true,
 		Aliases:  []session.Digest{testKey(4*n + 3)},
 		Messages: []session.Digest{testKey(n), testKey(n + 1)},
 		Time:     time.UnixMilli(1_900_000_000_000 + int64(n)),

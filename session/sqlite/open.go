@@ -44,7 +44,7 @@ func (s *Store) open(ctx context.Context) (*handle, error) {
 	h := &handle{
 		path: f.path, file: f.info, beside: map[string]os.FileInfo{},
 		readers: make(chan *reader, readers),
-		closing: make(chan struct{}), broken: make(chan error, 1),
+		closing: make(chan struct{}), broken: make(chan error, 1), more: make(chan struct{}, 1),
 	}
 	h.ctx, h.cancel = context.WithCancel(ctx)
 	if err := s.connect(ctx, h, f); err != nil {

@@ -4,18 +4,13 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
-	"strconv"
 	"testing"
 	"time"
 )
 
-// crashRounds is how often a process is killed: 10 times, unless the environment
-// demands more.
+// crashRounds is how often a process is killed.
 func crashRounds() int {
-	if n, err := strconv.Atoi(os.Getenv("CADDY_QWEN_CRASH_ROUNDS")); err == nil {
-		return n
-	}
-	if os.Getenv("CADDY_QWEN_FULL") == "1" {
+	if os.Getenv("CADDY_QWEN_LONG") != "" {
 		return 200
 	}
 	return 10

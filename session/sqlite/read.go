@@ -1,74 +1,48 @@
 package sqlite
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
 	"github.com/caddy-qwen/caddy-qwen/session"
 )
 
-// depth is how many turns with the same key Find looks at, the newest ones. It
-// bounds the time for a key under which there are a great many.
-const depth = 4096
-
-const turnColumns = `
-	c.account, c.chat, c.tenant, t.response, t.parent, t.model, t.chain, t.loose, t.pair,
-	t.indexed, t.partial, t.continued, t.time, t.messages, t.variants, t.aliases, t.id`
-
-const chatColumns = "account, chat, tenant, model, disposable, created, used"
-
-// sources are the newest turns under a key, per index.
-var sources = map[session.Index]string{
-	session.IndexChain: "SELECT id, continued FROM turns WHERE chain = ?1 ORDER BY id DESC",
-	session.IndexLoose: "SELECT id, continued FROM turns WHERE loose = ?1 AND indexed = 1 ORDER BY id DESC",
-	session.IndexPair:  "SELECT id, continued FROM turns WHERE pair = ?1 AND indexed = 1 ORDER BY id DESC",
-	session.IndexAlias: "SELECT id, continued FROM aliases CROSS JOIN turns ON id = turn WHERE key = ?1 ORDER BY turn DESC",
-}
-
-// findText returns the query of Find for a source. It stops at the limit, instead
-// of sorting everything under the key.
-func findText(source string) string {
-	half := fmt.Sprintf(`SELECT * FROM (
-		SELECT %s FROM (%s LIMIT %d) n
-		CROSS JOIN turns t ON t.id = n.id CROSS JOIN chats c ON c.id = t.chat
-		WHERE n.continued = %%d LIMIT ?2)`, turnColumns, source, depth)
-	return fmt.Sprintf(half, 0) + " UNION ALL " + fmt.Sprintf(half, 1) + " LIMIT ?2"
-}
-
 // reader is one of the connections that read.
 type reader struct {
-	find              map[session.Index]*sql.Stmt
-	turn, chat, idle  *sql.Stmt
-	chats, turns, all *sql.Stmt
+	common
+	find, similar, alias *sql.Stmt
+	idle                 *sql.Stmt
+	turns, chats, count  *sql.Stmt
+	old, oldest, unused  *sql.Stmt
 }
 
 func newReader(ctx context.Context, conn *link, busy time.Duration) (*reader, error) {
-	r := &reader{find: map[session.Index]*sql.Stmt{}}
-	for index, source := range sources {
-		stmt, err := conn.prepare(ctx, findText(source))
-		if err != nil {
-			return nil, err
-		}
-		r.find[index] = stmt
+	r := new(reader)
+	turns := "SELECT " + turnColumns + " FROM turns "
+	newest := fmt.Sprintf(" ORDER BY time DESC LIMIT %d", session.MaxSamePair)
+	texts := map[**sql.Stmt]string{
+		&r.find:    turns + "WHERE key = ?" + newest,
+		&r.similar: turns + "WHERE key BETWEEN ? AND ?" + newest,
+		&r.alias: "SELECT " + turnColumns + " FROM aliases a CROSS JOIN turns ON turns.id = a.turn WHERE a.key = ?" +
+			fmt.Sprintf(" ORDER BY a.time DESC LIMIT %d", session.MaxSamePair),
+
+		&r.idle: "SELECT " + chatColumns + " FROM chats WHERE disposable = 1 AND account = ? AND used < ? ORDER BY used, chat",
+
+		&r.turns: turns + "WHERE id >= ? ORDER BY id",
+		&r.chats: "SELECT " + chatColumns + " FROM chats WHERE place >= ? ORDER BY place",
+		&r.count: countAll,
+
+		&r.old:    "SELECT count(*), coalesce(sum(time < ?), 0) FROM turns INDEXED BY turns_key",
+		&r.oldest: "SELECT id, time FROM turns INDEXED BY turns_key ORDER BY time LIMIT ?",
+		&r.unused: "SELECT place, account, chat FROM chats WHERE used < ? AND " + noTurns + " LIMIT ?",
 	}
-	err := conn.prepareAll(ctx, map[**sql.Stmt]string{
-		&r.turn: "SELECT " + turnColumns + ` FROM chats c JOIN turns t ON t.chat = c.id
-			WHERE c.account = ? AND c.chat = ? AND t.response = ?`,
-		&r.chat: "SELECT " + chatColumns + " FROM chats WHERE account = ? AND chat = ?",
-		&r.idle: "SELECT " + chatColumns + ` FROM chats
-			WHERE used < ?2 AND disposable = 1 AND account = ?1 ORDER BY used LIMIT ?3`,
-		&r.chats: "SELECT " + chatColumns + `, (SELECT count(*) FROM turns WHERE turns.chat = chats.id)
-			FROM chats ORDER BY used DESC LIMIT ?`,
-		&r.turns: "SELECT " + turnColumns + ` FROM chats c JOIN turns t ON t.chat = c.id
-			WHERE c.account = ? AND c.chat = ? ORDER BY t.id`,
-		&r.all: "SELECT (SELECT count(*) FROM turns), (SELECT count(*) FROM chats)",
-	})
-	if err != nil {
+	maps.Copy(texts, r.texts())
+	if err := conn.prepareAll(ctx, texts); err != nil {
 		return nil, err
 	}
 	return r, conn.setBusyTimeout(ctx, busy)
@@ -101,10 +75,8 @@ func (s *Store) read(ctx context.Context, query func(*reader) error) error {
 // for the store.
 func (s *Store) judge(h *handle, err error) error {
 	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, sql.ErrNoRows):
-		return session.ErrNotFound
+	case err == nil, errors.Is(err, session.ErrNotFound):
+		return err
 	case passing(err):
 		s.troubled(err)
 	default:
@@ -113,109 +85,144 @@ func (s *Store) judge(h *handle, err error) error {
 	return unavailable(err)
 }
 
-// Find implements session.Store. If more than 4,096 turns have the key, it knows
-// only the newest of them.
-func (s *Store) Find(ctx context.Context, index session.Index, key session.Digest, limit int) (found []session.Turn, err error) {
-	if sources[index] == "" {
-		return nil, fmt.Errorf("there is no index %d", index)
+// Find implements session.Store. Also with a chain, it looks at no more than the
+// newest session.MaxSamePair turns.
+func (s *Store) Find(ctx context.Context, key session.Key, limit int) ([]session.Turn, error) {
+	first := keyOf(key)
+	last := first
+	if key.Chain.IsZero() {
+		last |= anyChain
 	}
+	query := func(r *reader) (*sql.Rows, error) {
+		if first == last {
+			return r.find.Query(first)
+		}
+		return r.similar.Query(first, last)
+	}
+	return s.find(ctx, limit, query, func(t *storedTurn) (bool, error) {
+		if k := keyOf(t.Key); k < first || k > last {
+			return false, damaged("a turn was found by a key that is not its own")
+		}
+		return t.Matches(key), nil
+	})
+}
+
+// FindAlias implements session.Store. It looks at no more than the newest
+// session.MaxSamePair turns.
+func (s *Store) FindAlias(ctx context.Context, alias session.Digest, limit int) ([]session.Turn, error) {
+	key := aliasKey(alias)
+	query := func(r *reader) (*sql.Rows, error) { return r.alias.Query(key) }
+	return s.find(ctx, limit, query, func(t *storedTurn) (bool, error) {
+		if !slices.ContainsFunc(t.Aliases, func(d session.Digest) bool { return aliasKey(d) == key }) {
+			return false, damaged("a turn was found by an alias that is not its own")
+		}
+		return slices.Contains(t.Aliases, alias), nil
+	})
+}
+
+// find returns those that are wanted of the turns of a query, which gives the
+// newest first.
+func (s *Store) find(ctx context.Context, limit int, query func(*reader) (*sql.Rows, error),
+	wanted func(*storedTurn) (bool, error)) (found []session.Turn, err error) {
 	if limit <= 0 {
 		return nil, ctx.Err()
 	}
+	var continued []session.Turn
 	err = s.read(ctx, func(r *reader) error {
-		rows, err := scanTurns(r.find[index].Query(key[:], limit))
-		if err != nil {
-			return err
+		rows, err := query(r)
+		return eachTurn(rows, err, func(t *storedTurn) (bool, error) {
+			ok, err := wanted(t)
+			if t.Aliases = nil; ok && t.Continued {
+				continued = append(continued, t.Turn)
+			} else if ok {
+				found = append(found, t.Turn)
+			}
+			return len(found) < limit, err
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return append(found, continued[:min(len(continued), limit-len(found))]...), nil
+}
+
+// Turn implements session.Store.
+func (s *Store) Turn(ctx context.Context, account session.Digest, chatID, responseID string) (found session.Turn, err error) {
+	err = s.read(ctx, func(r *reader) error {
+		turns, err := r.at(account, chatID, responseID)
+		for i := range turns {
+			if t := &turns[i]; t.isAt(account, chatID, responseID) {
+				t.Aliases = nil
+				found = t.Turn
+				return nil
+			}
 		}
-		found, err = inOrder(rows, index, key)
+		if err == nil {
+			err = session.ErrNotFound
+		}
 		return err
 	})
 	return found, err
 }
 
-// inOrder sorts the turns that Find returns. That each has the key is seen once
-// more: a turn of somebody else must never get to a caller.
-func inOrder(rows []storedTurn, index session.Index, key session.Digest) (found []session.Turn, err error) {
-	slices.SortFunc(rows, func(a, b storedTurn) int {
-		if a.Continued != b.Continued {
-			if b.Continued {
-				return -1
-			}
-			return 1
-		}
-		return cmp.Compare(b.id, a.id)
-	})
-	for _, row := range rows {
-		if !row.has(index, key) {
-			return nil, damaged("a turn was found by a key that is not its own")
-		}
-		row.Aliases = nil
-		found = append(found, row.Turn)
-	}
-	return found, nil
-}
-
-// Turn implements session.Store.
-func (s *Store) Turn(ctx context.Context, account session.Digest, chatID, responseID string) (t session.Turn, err error) {
-	err = s.read(ctx, func(r *reader) error {
-		rows, err := scanTurns(r.turn.Query(account[:], chatID, responseID))
-		if err != nil {
-			return err
-		}
-		if len(rows) == 0 {
-			return sql.ErrNoRows
-		}
-		if t = rows[0].Turn; t.Account != account || t.ChatID != chatID || t.ResponseID != responseID {
-			t = session.Turn{}
-			return damaged("a turn was found at a place that is not its own")
-		}
-		t.Aliases = nil
-		return nil
-	})
-	return t, err
+func (t *storedTurn) isAt(account session.Digest, chat, response string) bool {
+	return t.Account == account && t.ChatID == chat && t.ResponseID == response
 }
 
 // Chat implements session.Store.
 func (s *Store) Chat(ctx context.Context, account session.Digest, chatID string) (c session.Chat, err error) {
 	err = s.read(ctx, func(r *reader) error {
-		var found session.Chat
-		if err := r.chat.QueryRow(account[:], chatID).Scan(chatFields(&found)...); err != nil {
-			return err
-		}
-		if found.Account != account || found.ID != chatID {
-			return damaged("a chat was found by an id that is not its own")
+		found, _, ok, err := r.look(account, chatID)
+		if err == nil && !ok {
+			err = session.ErrNotFound
 		}
 		c = found
-		return nil
+		return err
 	})
 	return c, err
 }
 
 // IdleChats implements session.Store.
-func (s *Store) IdleChats(ctx context.Context, account session.Digest, before time.Time, limit int) (found []session.Chat, err error) {
+func (s *Store) IdleChats(ctx context.Context, account session.Digest, before time.Time, limit int) (idle []session.Chat, err error) {
 	if limit <= 0 {
 		return nil, ctx.Err()
 	}
 	err = s.read(ctx, func(r *reader) error {
-		rows, err := r.idle.Query(account[:], before.UnixMilli(), limit)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			var c session.Chat
-			if err := rows.Scan(chatFields(&c)...); err != nil {
-				return err
-			}
-			if c.Account != account || !c.Disposable {
-				return damaged("a chat was found that was not looked for")
-			}
-			found = append(found, c)
-		}
-		return rows.Err()
+		idle, err = r.idleChats(account, before, limit)
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return found, nil
+	return idle, nil
+}
+
+func (r *reader) idleChats(account session.Digest, before time.Time, limit int) (idle []session.Chat, err error) {
+	rows, err := r.idle.Query(account[:], before.UnixMilli())
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		added, err := scanChat(rows)
+		if err != nil {
+			return nil, err
+		}
+		if added.Account != account || !added.Disposable {
+			return nil, damaged("a chat was found that was not looked for")
+		}
+		// The others were used later than they were added.
+		if len(idle) >= limit && !idle[limit-1].Used.After(added.Used) {
+			break
+		}
+		turns, err := r.turnsOf(added.Account, added.ID)
+		if err != nil {
+			return nil, err
+		}
+		if c, _ := chatInfo(&added, turns); c.Used.Before(before) {
+			idle = append(idle, c)
+			slices.SortStableFunc(idle, func(a, b session.Chat) int { return a.Used.Compare(b.Used) })
+		}
+	}
+	return idle[:min(limit, len(idle))], rows.Err()
 }

@@ -19,51 +19,38 @@ type migration func(ctx context.Context, conn *sql.Conn) error
 // migrations are never changed once released; new ones are appended.
 var migrations = []migration{
 	statements(`
--- orphans tells that some turn was recorded before the one it follows.
+-- A turn by its place and in the order of its chat. continued may change, the
+-- rest does not; data has all that has no column. See place.go and format.go.
+CREATE TABLE turns (
+	id        INTEGER PRIMARY KEY,
+	key       INTEGER NOT NULL,
+	time      INTEGER NOT NULL,
+	continued INTEGER NOT NULL DEFAULT 0,
+	data      BLOB    NOT NULL
+);
+CREATE INDEX turns_key ON turns (key, time);
+
+CREATE TABLE aliases (
+	key  INTEGER NOT NULL,
+	time INTEGER NOT NULL,
+	turn INTEGER NOT NULL,
+	PRIMARY KEY (key, time, turn)
+) WITHOUT ROWID;
+
+-- Only chats that were added, or whose turns were forgotten. place is the lowest id
+-- of their turns.
 CREATE TABLE chats (
-	id         INTEGER PRIMARY KEY,
-	disposable INTEGER NOT NULL,
-	orphans    INTEGER NOT NULL DEFAULT 0,
-	used       INTEGER NOT NULL,
-	created    INTEGER NOT NULL,
+	place      INTEGER NOT NULL,
 	account    BLOB    NOT NULL,
 	chat       TEXT    NOT NULL,
 	tenant     TEXT    NOT NULL,
 	model      TEXT    NOT NULL,
-	UNIQUE (account, chat)
-);
-CREATE INDEX chats_used ON chats (used, disposable, account);
-
--- id is the time in milliseconds and, in the last 20 bits, a serial number: the
--- newest has the highest. Digests in messages, variants and aliases follow each
--- other without anything between.
-CREATE TABLE turns (
-	id        INTEGER PRIMARY KEY,
-	chat      INTEGER NOT NULL REFERENCES chats (id),
-	continued INTEGER NOT NULL,
-	indexed   INTEGER NOT NULL,
-	partial   INTEGER NOT NULL,
-	time      INTEGER NOT NULL,
-	chain     BLOB    NOT NULL,
-	loose     BLOB    NOT NULL,
-	pair      BLOB,
-	response  TEXT    NOT NULL,
-	parent    TEXT    NOT NULL,
-	model     TEXT    NOT NULL,
-	aliases   BLOB,
-	variants  BLOB,
-	messages  BLOB,
-	UNIQUE (chat, response)
-);
-CREATE INDEX turns_chain ON turns (chain);
-CREATE INDEX turns_loose ON turns (loose) WHERE indexed = 1;
-CREATE INDEX turns_pair  ON turns (pair)  WHERE indexed = 1 AND pair IS NOT NULL;
-
-CREATE TABLE aliases (
-	key  BLOB    NOT NULL,
-	turn INTEGER NOT NULL,
-	PRIMARY KEY (key, turn)
+	disposable INTEGER NOT NULL,
+	created    INTEGER NOT NULL,
+	used       INTEGER NOT NULL,
+	PRIMARY KEY (place, account, chat)
 ) WITHOUT ROWID;
+CREATE INDEX chats_idle ON chats (account, used) WHERE disposable = 1;
 `),
 }
 

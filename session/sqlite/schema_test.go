@@ -212,20 +212,23 @@ func TestInspect(t *testing.T) {
 	if err != nil || stats.Turns != 7 || stats.Chats != 4 || stats.Bytes < 8192 {
 		t.Errorf("stats %+v, %v", stats, err)
 	}
-	chats, err := s.Chats(ctx, -1)
+	chats := map[string]ChatInfo{}
+	err = s.EachChat(ctx, func(c ChatInfo, list []session.Turn) error {
+		if chats[c.ID] = c; len(list) != c.Turns || list[0].ChatID != c.ID || len(list[0].Aliases) != 1 {
+			t.Errorf("%+v has %+v", c, list)
+		}
+		return nil
+	})
 	if err != nil || len(chats) != 4 {
 		t.Fatalf("%d chats, %v", len(chats), err)
 	}
-	for n, want := range []struct {
-		id, tenant string
-		turns      int
-	}{{"bob's", "bob", 1}, {"c", "ann", 2}, {"b", "ann", 2}, {"a", "ann", 2}} {
-		if c := chats[n]; c.ID != want.id || c.Tenant != want.tenant || c.Turns != want.turns {
-			t.Errorf("chat %d: %s of %s with %d turns", n, c.ID, c.Tenant, c.Turns)
+	for id, want := range map[string]ChatInfo{
+		"bob's": {session.Chat{Tenant: "bob"}, 1}, "a": {session.Chat{Tenant: "ann"}, 2},
+		"b": {session.Chat{Tenant: "ann"}, 2}, "c": {session.Chat{Tenant: "ann"}, 2},
+	} {
+		if c := chats[id]; c.Tenant != want.Tenant || c.Turns != want.Turns {
+			t.Errorf("chat %s: of %s with %d turns", id, c.Tenant, c.Turns)
 		}
-	}
-	if chats, err := s.Chats(ctx, 2); err != nil || len(chats) != 2 {
-		t.Errorf("%d chats, %v", len(chats), err)
 	}
 	found, err := s.Turns(ctx, testAccount, "b")
 	if err != nil || len(found) != 2 || found[0].ResponseID != "s" || found[1].ResponseID != "v" ||
@@ -252,8 +255,8 @@ func TestWipe(t *testing.T) {
 		t.Fatal(err)
 	}
 	removed, err := s.Wipe(ctx)
-	if err != nil || removed != before.Turns+before.Chats {
-		t.Errorf("removed %d, %v", removed, err)
+	if err != nil || removed.Turns != before.Turns || removed.Chats != before.Chats {
+		t.Errorf("removed %+v, %v", removed, err)
 	}
 	after, err := s.Stats(ctx)
 	if err != nil || after.Turns+after.Chats != 0 || after.Bytes >= before.Bytes/2 {

@@ -1,6 +1,8 @@
 package sqlite
 
 import (
+	"errors"
+	"fmt"
 	"runtime"
 	"slices"
 	"strings"
@@ -13,9 +15,9 @@ func TestSettings(t *testing.T) {
 	pragma := func(t *testing.T, l *lab, name string) (value string) {
 		t.Helper()
 		l.works()
-		err := l.write(ctx, func(*writer) error {
+		err := l.write(ctx, job{op: func(*writer) error {
 			return l.handle.Load().conns[0].QueryRowContext(ctx, "PRAGMA "+name).Scan(&value)
-		})
+		}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -80,10 +82,9 @@ func TestColumns(t *testing.T) {
 		}
 		got = append(got, name)
 	}
-	want := strings.Fields(`aliases.key aliases.turn
-		chats.account chats.chat chats.created chats.disposable chats.id chats.model chats.orphans chats.tenant chats.used
-		turns.aliases turns.chain turns.chat turns.continued turns.id turns.indexed turns.loose turns.messages turns.model
-		turns.pair turns.parent turns.partial turns.response turns.time turns.variants`)
+	want := strings.Fields(`aliases.key aliases.time aliases.turn
+		chats.account chats.chat chats.created chats.disposable chats.model chats.place chats.tenant chats.used
+		turns.continued turns.data turns.id turns.key turns.time`)
 	if !slices.Equal(got, want) {
 		t.Errorf("D19 the file holds %v", got)
 	}
@@ -91,23 +92,37 @@ func TestColumns(t *testing.T) {
 
 // A row that is not the one asked for is never given to a caller.
 func TestRowsAreCheckedAgain(t *testing.T) {
-	one := storedTurn{Turn: testTurn("c", "r", "", 1)}
-	for index, k := range map[session.Index]session.Digest{
-		session.IndexChain: one.Chain, session.IndexLoose: one.Loose,
-		session.IndexPair: one.Pair, session.IndexAlias: one.Aliases[0],
+	one, other := testTurn("c", "r", "", 1), testTurn("d", "s", "", 2)
+	for name, change := range map[string]string{
+		"its key is that of another":    fmt.Sprintf("UPDATE turns SET key = %d", keyOf(other.Key)),
+		"its place is that of another":  fmt.Sprintf("UPDATE turns SET id = %d", turnID(other.Account, "d", "s")),
+		"its alias is that of another":  fmt.Sprintf("UPDATE aliases SET key = %d", aliasKey(other.Aliases[0])),
+		"a bit of it has changed":       "UPDATE turns SET data = substr(data, 1, 60) || x'5a' || substr(data, 62)",
+		"its end is missing":            "UPDATE turns SET data = substr(data, 1, length(data) - 1)",
+		"it has nothing":                "UPDATE turns SET data = x''",
+		"its time is no number of time": "UPDATE turns SET time = 'never'",
 	} {
-		if found, err := inOrder([]storedTurn{one}, index, k); err != nil || len(found) != 1 {
-			t.Errorf("D18 index %d: %v", index, err)
-		}
-		if found, err := inOrder([]storedTurn{one}, index, testKey(99)); kindOf(err) != KindCorrupt || found != nil {
-			t.Errorf("D18 index %d, another key: %d turns, %v", index, len(found), err)
-		}
-	}
-	one.Indexed = false
-	for _, index := range []session.Index{session.IndexLoose, session.IndexPair} {
-		k := map[session.Index]session.Digest{session.IndexLoose: one.Loose, session.IndexPair: one.Pair}[index]
-		if _, err := inOrder([]storedTurn{one}, index, k); kindOf(err) != KindCorrupt {
-			t.Errorf("D18 index %d, not indexed: %v", index, err)
-		}
+		t.Run("D18 "+name, func(t *testing.T) {
+			path := storePath(t)
+			l := newLab(t, path)
+			l.record(one)
+			_ = l.Close()
+			db := mustRaw(t, path, "")
+			mustExec(t, db, change)
+			_ = db.Close()
+			l = newLab(t, path)
+			l.await(KindOpened)
+			for _, find := range []func() error{
+				func() error { _, err := l.Find(ctx, one.Key, 1); return err },
+				func() error { _, err := l.Find(ctx, other.Key, 1); return err },
+				func() error { _, err := l.FindAlias(ctx, other.Aliases[0], 1); return err },
+				func() error { _, err := l.Turn(ctx, other.Account, "d", "s"); return err },
+			} {
+				if err := find(); err != nil && !errors.Is(err, session.ErrNotFound) && !errors.Is(err, session.ErrUnavailable) {
+					t.Errorf("error: %v", err)
+				}
+			}
+			l.await(KindCorrupt)
+		})
 	}
 }

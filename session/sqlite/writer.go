@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"maps"
 	"time"
 )
 
@@ -14,53 +15,50 @@ const (
 	maxBatch = 64
 )
 
-// errTenant says that a chat belongs to another caller.
-var errTenant = errors.New("the chat belongs to another caller")
-
 // job is a write that a caller waits for.
 type job struct {
-	op   func(*writer) error
-	done chan error // has room for the answer
+	op func(*writer) error
+	// single does the same with one statement, or reports that it has done
+	// nothing. Optional.
+	single func(*writer) (done bool, err error)
+	result chan error // has room for it
 }
 
-// writer is the connection that writes. Only the store's goroutine uses it.
+// writer is the connection that writes.
 type writer struct {
-	begin, commit, rollback                     *sql.Stmt
-	chat, addChat, useChat, touchChat, dropChat *sql.Stmt
-	addTurn, continued, orphan, turnsOf         *sql.Stmt
-	dropTurn, addAlias, dropAlias               *sql.Stmt
-	countTurns, oldest, dropIdle                *sql.Stmt
-	wipeAliases, wipeTurns, wipeChats           *sql.Stmt
+	common
+	begin, commit, rollback           *sql.Stmt
+	addTurn, putTurn, continued       *sql.Stmt
+	dropTurn, addAlias, dropAlias     *sql.Stmt
+	addChat, dropChat, dropUnused     *sql.Stmt
+	count                             *sql.Stmt
+	wipeAliases, wipeTurns, wipeChats *sql.Stmt
 }
 
 func newWriter(ctx context.Context, conn *link, busy time.Duration) (*writer, error) {
 	w := new(writer)
-	err := conn.prepareAll(ctx, map[**sql.Stmt]string{
+	texts := map[**sql.Stmt]string{
 		&w.begin: "BEGIN IMMEDIATE", &w.commit: "COMMIT", &w.rollback: "ROLLBACK",
 
-		&w.chat:      "SELECT id, tenant, orphans FROM chats WHERE account = ? AND chat = ?",
-		&w.addChat:   "INSERT INTO chats (account, chat, tenant, model, disposable, created, used) VALUES (?, ?, ?, ?, ?, ?, ?)",
-		&w.useChat:   "UPDATE chats SET used = ?2 WHERE id = ?1 AND used < ?2",
-		&w.touchChat: "UPDATE chats SET orphans = 1 WHERE id = ?",
-		&w.dropChat:  "DELETE FROM chats WHERE id = ?",
-
-		&w.addTurn:   addTurn,
-		&w.continued: "UPDATE turns SET continued = 1 WHERE chat = ? AND response = ?",
-		&w.orphan:    "SELECT EXISTS (SELECT 1 FROM turns WHERE chat = ? AND parent = ?)",
-		&w.turnsOf:   "SELECT id, aliases FROM turns WHERE chat = ?",
+		&w.addTurn: `INSERT INTO turns (id, key, time, data) SELECT ?1, ?2, ?3, ?4
+			WHERE NOT EXISTS (SELECT 1 FROM turns WHERE id BETWEEN ?1 AND ?1 + 7)`,
+		&w.putTurn: "INSERT INTO turns (id, key, time, data) VALUES (?, ?, ?, ?)",
+		&w.continued: `UPDATE turns SET continued = 1
+			WHERE id BETWEEN ?1 AND ?1 + 7 AND continued = 0 AND substr(data, 1, length(?2)) = ?2`,
 		&w.dropTurn:  "DELETE FROM turns WHERE id = ?",
-		&w.addAlias:  "INSERT OR IGNORE INTO aliases (key, turn) VALUES (?, ?)",
-		&w.dropAlias: "DELETE FROM aliases WHERE key = ? AND turn = ?",
+		&w.addAlias:  "INSERT OR IGNORE INTO aliases (key, time, turn) VALUES (?, ?, ?)",
+		&w.dropAlias: "DELETE FROM aliases WHERE key = ? AND time = ? AND turn = ?",
 
-		&w.countTurns: "SELECT count(*) FROM turns",
-		&w.oldest:     "SELECT id, aliases FROM turns ORDER BY id LIMIT ?",
-		&w.dropIdle: `DELETE FROM chats WHERE id IN (
-			SELECT id FROM chats WHERE used < ? AND NOT EXISTS (SELECT 1 FROM turns WHERE turns.chat = chats.id)
-			ORDER BY used LIMIT ?)`,
+		&w.addChat: "INSERT INTO chats (place, " + chatColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+			ON CONFLICT DO UPDATE SET used = max(used, excluded.used)`,
+		&w.dropChat:   "DELETE FROM chats WHERE place = ? AND account = ? AND chat = ?",
+		&w.dropUnused: "DELETE FROM chats WHERE place = ? AND account = ? AND chat = ? AND used < ? AND " + noTurns,
 
+		&w.count:       countAll,
 		&w.wipeAliases: "DELETE FROM aliases", &w.wipeTurns: "DELETE FROM turns", &w.wipeChats: "DELETE FROM chats",
-	})
-	if err != nil {
+	}
+	maps.Copy(texts, w.texts())
+	if err := conn.prepareAll(ctx, texts); err != nil {
 		return nil, err
 	}
 	return w, conn.setBusyTimeout(ctx, busy)
@@ -101,20 +99,27 @@ func (s *Store) failed(err error) {
 	s.rest()
 }
 
-// serve writes until the store is closed or the file fails.
+// serve does what the store's goroutine has to do until the store is closed or
+// the file fails.
 func (s *Store) serve(h *handle) error {
 	minute, stopMinute := s.hooks.every(time.Minute)
 	defer stopMinute()
 	day, stopDay := s.hooks.every(24 * time.Hour)
 	defer stopDay()
 	for {
+		if len(s.queue) > 0 {
+			h.wake()
+		}
 		var err error
 		select {
 		case <-s.ctx.Done():
-			return s.finish(h)
+			s.finish(h)
+			return nil
 		case err = <-h.broken:
-		case first := <-s.queue:
-			err = s.batch(h, first)
+		case <-h.more:
+			h.writing.Lock()
+			s.batch(h)
+			h.writing.Unlock()
 		case <-minute:
 			s.failures = 0
 			err = h.moved()
@@ -128,17 +133,13 @@ func (s *Store) serve(h *handle) error {
 }
 
 // finish does what is waiting when the store is closed.
-func (s *Store) finish(h *handle) error {
-	for {
-		select {
-		case first := <-s.queue:
-			if err := s.batch(h, first); err != nil {
-				return err
-			}
-		default:
-			return nil
-		}
+func (s *Store) finish(h *handle) {
+	h.writing.Lock()
+	defer h.writing.Unlock()
+	for len(s.queue) > 0 && !h.left {
+		s.batch(h)
 	}
+	h.left = true
 }
 
 // leave closes a file that has failed, and puts a damaged one out of the way.
@@ -147,6 +148,9 @@ func (s *Store) leave(h *handle, err error) error {
 		s.setReason(err)
 	}
 	s.handle.Store(nil)
+	h.writing.Lock()
+	h.left = true
+	h.writing.Unlock()
 	h.close()
 	switch {
 	case err == nil || s.hooks.tool:
@@ -158,49 +162,66 @@ func (s *Store) leave(h *handle, err error) error {
 	return err
 }
 
-// batch commits a write together with those that are waiting. It returns an
-// error if the file cannot be used any more.
-func (s *Store) batch(h *handle, first job) error {
-	jobs := []job{first}
-	for len(jobs) < min(maxBatch, len(s.queue)+len(jobs)) {
-		jobs = append(jobs, <-s.queue)
-	}
-	results := make([]error, len(jobs))
-	err := h.writer.transaction(jobs, results)
-	if err != nil {
-		if !passing(err) {
-			if moved := h.moved(); moved != nil {
-				err = moved
-			}
-			s.drop(h, err)
+// batch commits writes that are waiting. Who calls it holds h.writing.
+func (s *Store) batch(h *handle) {
+	var room [maxBatch]job
+	jobs := room[:0]
+	for len(jobs) < maxBatch && !h.left {
+		select {
+		case j := <-s.queue:
+			jobs = append(jobs, j)
+			continue
+		default:
 		}
+		break
+	}
+	if len(jobs) == 0 {
+		return
+	}
+	begin := time.Now()
+	results := make([]error, len(jobs))
+	err := h.writer.run(jobs, results)
+	h.slow.Store(time.Since(begin) > s.options.Patience/4)
+	if err != nil {
+		s.failedBatch(h, err)
 		for i := range results {
 			results[i] = unavailable(err)
 		}
-	}
-	for i, j := range jobs {
-		j.done <- results[i]
-	}
-	switch {
-	case err == nil:
+	} else {
 		s.recovered()
-	case passing(err):
-		s.troubled(err)
-	default:
-		return err
 	}
-	return nil
+	for i := range jobs {
+		jobs[i].result <- results[i]
+	}
 }
 
-// transaction runs all jobs or, with an error, none. A job that is refused for a
-// reason of its own has changed nothing and does not spoil the others.
-func (w *writer) transaction(jobs []job, results []error) (err error) {
+// failedBatch does what the error of a batch means for the store.
+func (s *Store) failedBatch(h *handle, err error) {
+	if passing(err) {
+		s.troubled(err)
+		return
+	}
+	if moved := h.moved(); moved != nil {
+		err = moved
+	}
+	h.left = true
+	s.drop(h, err)
+}
+
+// run does all jobs or, with an error, none. A job that is refused for a reason of
+// its own has changed nothing and does not spoil the others.
+func (w *writer) run(jobs []job, results []error) (err error) {
+	if len(jobs) == 1 && jobs[0].single != nil {
+		if done, err := jobs[0].single(w); done || err != nil {
+			return err
+		}
+	}
 	if _, err := w.begin.Exec(); err != nil {
 		return err
 	}
-	for i, j := range jobs {
-		err = j.op(w)
-		if results[i] = err; err != nil && !errors.Is(err, errTenant) {
+	for i := range jobs {
+		err = jobs[i].op(w)
+		if results[i] = err; err != nil && !errors.Is(err, errNoID) {
 			break
 		}
 		err = nil
@@ -217,29 +238,53 @@ func (w *writer) transaction(jobs []job, results []error) (err error) {
 
 // write has a job done and waits for it, not longer than the store's patience.
 // What was not acknowledged may still be written.
-func (s *Store) write(ctx context.Context, op func(*writer) error) error {
+//
+// Who finds that nobody writes does it himself, also what others wait for: that
+// costs less than leaving it to another goroutine. He has to be patient with the
+// disk, so when that is slow, only the store's goroutine writes.
+func (s *Store) write(ctx context.Context, j job) error {
 	timer := time.NewTimer(s.options.Patience)
 	defer timer.Stop()
-	if _, err := s.current(ctx, timer.C); err != nil {
+	h, err := s.current(ctx, timer.C)
+	if err != nil {
 		return err
 	}
-	j := job{op, make(chan error, 1)}
+	j.result = make(chan error, 1)
 	select {
 	case s.queue <- j:
 	default:
 		return unavailable(errors.New("too many writes are waiting"))
 	}
+	if h.slow.Load() {
+		h.wake()
+	} else if h.writing.TryLock() {
+		s.batch(h)
+		h.writing.Unlock()
+		if len(s.queue) > 0 {
+			h.wake() // for those who came meanwhile
+		}
+	}
+	return s.wait(ctx, timer.C, j.result)
+}
+
+// wait returns the result of a job.
+func (s *Store) wait(ctx context.Context, timer <-chan time.Time, result <-chan error) error {
 	select {
-	case err := <-j.done:
+	case err := <-result:
 		return err
-	case <-timer.C:
+	default:
+	}
+	select {
+	case err := <-result:
+		return err
+	case <-timer:
 		return unavailable(errors.New("it takes too long"))
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-s.gone:
 	}
 	select {
-	case err := <-j.done: // it was among the last
+	case err := <-result: // it was among the last
 		return err
 	default:
 		return s.unavailable()
