@@ -26,7 +26,7 @@ func (r *sessionsRun) forget(ids []string) error {
 	if err != nil {
 		return err
 	}
-	if err := r.forgetAll(chats); err != nil {
+	if err := r.store.ForgetAll(r.ctx, chats); err != nil {
 		return err
 	}
 	done := make([]forgottenChat, len(chats))
@@ -45,7 +45,7 @@ func (r *sessionsRun) forget(ids []string) error {
 	return nil
 }
 
-// wiped is what `wipe --json` prints: how much there was when the command began.
+// wiped is what `wipe --json` prints: how much there was.
 type wiped struct {
 	Wiped bool `json:"wiped"`
 	Chats int  `json:"chats"`
@@ -59,7 +59,7 @@ func (r *sessionsRun) wipe(yes bool) error {
 		return err
 	}
 	if yes {
-		if stats, err = r.wipeAll(stats); err != nil {
+		if stats, err = r.store.Wipe(r.ctx); err != nil {
 			return err
 		}
 	}

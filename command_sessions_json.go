@@ -99,28 +99,25 @@ type exportedTurn struct {
 	ParentID   string   `json:"parent_id"`
 	Time       string   `json:"time"`
 	Continued  bool     `json:"continued"`
-	Indexed    bool     `json:"indexed"`
+	Long       bool     `json:"long"`
 	Partial    bool     `json:"partial"`
-	Chain      string   `json:"chain"`
+	Pair       string   `json:"pair"`
 	Loose      string   `json:"loose"`
-	Pair       string   `json:"pair"` // empty: none
+	Chain      string   `json:"chain"`
+	System     string   `json:"system"`
 	Aliases    []string `json:"aliases"`
 	Messages   []string `json:"messages"`
 	Variants   []string `json:"variants"`
 }
 
 func exportedTurnOf(t session.Turn) exportedTurn {
-	line := exportedTurn{
+	return exportedTurn{
 		Type: "turn", ChatID: t.ChatID, Account: t.Account.String(), Caller: t.Tenant, Model: t.Model,
 		ResponseID: t.ResponseID, ParentID: t.ParentID, Time: exactTime(t.Time),
-		Continued: t.Continued, Indexed: t.Indexed, Partial: t.Partial,
-		Chain: t.Chain.String(), Loose: t.Loose.String(),
+		Continued: t.Continued, Long: t.Long, Partial: t.Partial,
+		Pair: t.Pair.String(), Loose: t.Loose.String(), Chain: t.Chain.String(), System: t.System.String(),
 		Aliases: digestTexts(t.Aliases), Messages: digestTexts(t.Messages), Variants: digestTexts(t.Variants),
 	}
-	if !t.Pair.IsZero() {
-		line.Pair = t.Pair.String()
-	}
-	return line
 }
 
 func digestTexts(digests []session.Digest) []string {

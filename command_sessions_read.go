@@ -2,6 +2,7 @@ package caddyqwen
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -26,18 +27,32 @@ func (r *sessionsRun) list(o listOptions) error {
 		if o.caller != "" && !calledBy(c.Tenant, o.caller) {
 			return nil
 		}
-		if total++; o.limit == 0 || total <= o.limit {
-			found = append(found, c)
+		total++
+		if found = append(found, c); o.limit > 0 && len(found) >= 2*o.limit {
+			found = lastUsed(found, o.limit)
 		}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
+	found = lastUsed(found, o.limit)
 	if r.json {
 		return printJSON(r.out, chatList{Chats: chatLines(found), Total: total})
 	}
 	return r.printList(found, total, o)
+}
+
+// lastUsed returns the chats that were used last, at most limit of them unless it
+// is 0. Those of the same time are in the order of their ids.
+func lastUsed(chats []sqlite.ChatInfo, limit int) []sqlite.ChatInfo {
+	slices.SortFunc(chats, func(a, b sqlite.ChatInfo) int {
+		return cmp.Or(b.Used.Compare(a.Used), cmp.Compare(a.ID, b.ID))
+	})
+	if limit > 0 && len(chats) > limit {
+		chats = chats[:limit]
+	}
+	return chats
 }
 
 func (r *sessionsRun) printList(found []sqlite.ChatInfo, total int, o listOptions) error {
@@ -190,12 +205,7 @@ func treeOf(turns []session.Turn) []treeTurn {
 // export prints everything, a chat and its turns at a time.
 func (r *sessionsRun) export() error {
 	out := bufio.NewWriterSize(r.out, 64<<10)
-	err := r.eachChat(func(c sqlite.ChatInfo) error {
-		turns, err := r.store.Turns(r.ctx, c.Account, c.ID)
-		if err != nil {
-			return err
-		}
-		c.Turns = len(turns)
+	err := r.store.EachChat(r.ctx, func(c sqlite.ChatInfo, turns []session.Turn) error {
 		if err := printLine(out, exportedChat{"chat", chatLineOf(c)}); err != nil {
 			return err
 		}

@@ -80,7 +80,7 @@ func TestSessionsShow(t *testing.T) {
 func chain(chatID string, ids ...string) (turns []session.Turn) {
 	for i, id := range ids {
 		turn := session.Turn{ChatID: chatID, Tenant: "name:alice", ResponseID: id, Time: time.UnixMilli(int64(1e12 + i)),
-			Chain: session.Of(id), Messages: []session.Digest{session.Of("a"), session.Of("b")}}
+			Key: session.Key{Pair: session.Of(id), Chain: session.Of(id)}, Messages: []session.Digest{session.Of("a"), session.Of("b")}}
 		if i > 0 {
 			turn.ParentID = ids[i-1]
 		}

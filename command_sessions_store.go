@@ -2,7 +2,6 @@ package caddyqwen
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"strings"
 
@@ -47,50 +46,27 @@ func explainFile(path string, err error) error {
 	return &toolError{text + ". Run the command with the program that runs the server, and name the file of `sessions sqlite <path>` with --file", err}
 }
 
-// SQLite's result codes, without their upper bits.
-const (
-	sqliteBusy     = 5
-	sqliteLocked   = 6
-	sqliteReadOnly = 8
-	sqliteCorrupt  = 11
-	sqliteFull     = 13
-	sqliteNotADB   = 26
-)
-
-// storeAdvice ends the sentence about a file that SQLite cannot use. It is empty
-// if the error says enough itself.
+// storeAdvice ends the sentence about a file that cannot be used. It is empty if
+// the error says enough itself.
 func storeAdvice(err error) string {
-	var fault interface{ Code() int }
-	if !errors.As(err, &fault) {
-		return ""
-	}
-	switch fault.Code() & 0xff {
-	case sqliteBusy, sqliteLocked:
+	switch sqlite.KindOf(err) {
+	case sqlite.KindLocked:
 		return "is locked by another process. Try again in a moment; if it stays so, look for a backup or another program that keeps the file open"
-	case sqliteNotADB:
+	case sqlite.KindForeign:
 		return "is no session store. Name the file of `sessions sqlite <path>` with --file"
-	case sqliteCorrupt:
+	case sqlite.KindCorrupt:
 		return "is damaged. The server renames such a file and begins a new one when it notices: restart the server, then try again"
-	case sqliteReadOnly:
+	case sqlite.KindReadOnly:
 		return "cannot be written to, which also reading needs. Run the command as the user that runs the server, and see that the file system is not read-only"
-	case sqliteFull:
+	case sqlite.KindFull:
 		return "cannot be used because the disk is full. Make room, then try again"
 	}
 	return ""
 }
 
-// eachChat calls do for each chat, the last used first.
+// eachChat calls do for each chat, in no special order.
 func (r *sessionsRun) eachChat(do func(sqlite.ChatInfo) error) error {
-	chats, err := r.store.Chats(r.ctx, -1)
-	if err != nil {
-		return err
-	}
-	for _, c := range chats {
-		if err := do(c); err != nil {
-			return err
-		}
-	}
-	return nil
+	return r.store.EachChat(r.ctx, func(c sqlite.ChatInfo, _ []session.Turn) error { return do(c) })
 }
 
 // find returns the chats with these ids, in their order. Ids of which there is no
@@ -121,25 +97,4 @@ func (r *sessionsRun) find(ids []string) (found []sqlite.ChatInfo, err error) {
 		return nil, unknownChats(r.path, unknown)
 	}
 	return found, nil
-}
-
-// forgetAll removes the turns of chats, of all or, with an error, of those that
-// it does not name.
-func (r *sessionsRun) forgetAll(chats []sqlite.ChatInfo) error {
-	for i, c := range chats {
-		if err := r.store.ForgetTurns(r.ctx, c.Account, c.ID); err != nil {
-			left := make([]string, 0, len(chats))
-			for _, c := range chats[i:] {
-				left = append(left, c.ID)
-			}
-			return &toolError{fmt.Sprintf("%v; not forgotten: %q", explainStore(r.path, err), left), err}
-		}
-	}
-	return nil
-}
-
-// wipeAll removes everything.
-func (r *sessionsRun) wipeAll(before sqlite.Stats) (sqlite.Stats, error) {
-	_, err := r.store.Wipe(r.ctx)
-	return before, err
 }

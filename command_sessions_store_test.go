@@ -5,12 +5,15 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/caddy-qwen/caddy-qwen/session"
 )
@@ -58,7 +61,7 @@ func TestSessionsFileErrors(t *testing.T) {
 		}, " is no session store. "},
 		{"database of another program", func(t *testing.T, path string) {
 			mustSQL(t, path, "CREATE TABLE diary (day TEXT)", "INSERT INTO diary VALUES ('Monday')")
-		}, " cannot be used: the file belongs to another program. Run the command with"},
+		}, " is no session store. "},
 		{"newer version", func(t *testing.T, path string) {
 			store(t, path)
 			mustSQL(t, path, "PRAGMA user_version = 1000")
@@ -166,12 +169,6 @@ func TestSessionsDamaged(t *testing.T) {
 	}
 }
 
-// sqliteFault is an error as the driver has it.
-type sqliteFault int
-
-func (f sqliteFault) Error() string { return "SQLite failed" }
-func (f sqliteFault) Code() int     { return int(f) }
-
 // TestSessionsAdvice checks what is said of faults that tests cannot bring about
 // on every computer.
 func TestSessionsAdvice(t *testing.T) {
@@ -180,11 +177,9 @@ func TestSessionsAdvice(t *testing.T) {
 		want string
 	}{
 		{fs.ErrPermission, "/f may not be opened. Run the command as the user"},
-		{sqliteFault(8), "/f cannot be written to, which also reading needs"},
-		{sqliteFault(8 | 4<<8), "/f cannot be written to, which also reading needs"},
-		{sqliteFault(13), "/f cannot be used because the disk is full"},
-		{sqliteFault(6), "/f is locked by another process"},
-		{sqliteFault(10), "/f cannot be used: SQLite failed. Run the command with"},
+		{syscall.EROFS, "/f cannot be written to, which also reading needs"},
+		{syscall.ENOSPC, "/f cannot be used because the disk is full"},
+		{io.ErrUnexpectedEOF, "/f cannot be used: unexpected EOF. Run the command with"},
 		{errors.New("/f has rotted"), "/f has rotted. Run the command with"},
 	}
 	for _, tt := range tests {
@@ -205,16 +200,18 @@ func TestSessionsAdvice(t *testing.T) {
 	}
 }
 
-// TestSessionsForgetFails checks that an error in the middle tells what is not
+// TestSessionsForgetFails checks that with an error in the middle nothing is
 // forgotten.
 func TestSessionsForgetFails(t *testing.T) {
-	path := mustStore(t, nil, append(chain("x", "a", "b"), append(chain("y", "c"), chain("z", "d")...)...))
-	mustSQL(t, path, "CREATE TRIGGER stuck BEFORE DELETE ON turns WHEN old.response = 'c' BEGIN SELECT RAISE(ABORT, 'stuck'); END")
+	turns := append(chain("x", "a", "b"), append(chain("y", "c"), chain("z", "d")...)...)
+	turns[2].Time = time.UnixMilli(5)
+	path := mustStore(t, nil, turns)
+	mustSQL(t, path, "CREATE TRIGGER stuck BEFORE DELETE ON turns WHEN old.time = 5 BEGIN SELECT RAISE(ABORT, 'stuck'); END")
 	stdout, err := runSessions(t, path, "forget", "x", "y", "z")
-	if err == nil || stdout != "" || !strings.Contains(err.Error(), "stuck") || !strings.Contains(err.Error(), `not forgotten: ["y" "z"]`) {
+	if err == nil || stdout != "" || !strings.Contains(err.Error(), "stuck") {
 		t.Errorf("the error is %v, the output %q", err, stdout)
 	}
-	if n := mustCount(t, path); n.Turns != 2 || n.Chats != 3 {
+	if n := mustCount(t, path); n.Turns != 4 || n.Chats != 3 {
 		t.Errorf("the store has %+v", n)
 	}
 }

@@ -39,22 +39,30 @@ func damaged(what string) error {
 	return &failure{KindCorrupt, fmt.Errorf("the session store is damaged: %s", what)}
 }
 
-// kindOf returns what an error means for the store.
-func kindOf(err error) Kind {
+// KindOf returns what an error of a store means: one of KindLocked to KindFailed.
+func KindOf(err error) Kind {
 	var known *failure
 	if errors.As(err, &known) {
 		return known.kind
 	}
-	var fault *driver.Error
-	switch {
-	case errors.As(err, &fault):
-		return kindOfCode(fault.Code())
+	switch code := codeOf(err); {
+	case code != 0:
+		return kindOfCode(code)
 	case errors.Is(err, syscall.ENOSPC):
 		return KindFull
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		return KindReadOnly
 	}
 	return KindFailed
+}
+
+// codeOf returns SQLite's code for an error, or 0 if it is of another kind.
+func codeOf(err error) int {
+	var fault *driver.Error
+	if errors.As(err, &fault) {
+		return fault.Code()
+	}
+	return 0
 }
 
 func kindOfCode(code int) Kind {
@@ -77,13 +85,12 @@ func kindOfCode(code int) Kind {
 // explain finds out whether SQLite cannot open a file because the directory is
 // read-only: it only says that it cannot.
 func explain(path string, err error) error {
-	var fault *driver.Error
-	if !errors.As(err, &fault) || fault.Code()&0xff != codeCantOpen {
+	if codeOf(err)&0xff != codeCantOpen {
 		return err
 	}
 	trial, why := os.CreateTemp(filepath.Dir(path), ".trial-*")
 	if why != nil {
-		return &failure{kindOf(why), fmt.Errorf("%w: %w", err, why)}
+		return &failure{KindOf(why), fmt.Errorf("%w: %w", err, why)}
 	}
 	_ = trial.Close()
 	_ = os.Remove(trial.Name())
@@ -93,7 +100,7 @@ func explain(path string, err error) error {
 // passing tells that the file can stay open: the cause may be gone at the next
 // try.
 func passing(err error) bool {
-	kind := kindOf(err)
+	kind := KindOf(err)
 	return kind == KindLocked || kind == KindFull
 }
 
@@ -124,7 +131,7 @@ func (s *Store) tell(n Notice) {
 func (s *Store) troubled(err error) {
 	s.noticing.Lock()
 	defer s.noticing.Unlock()
-	n := Notice{Kind: kindOf(err), Err: err}
+	n := Notice{Kind: KindOf(err), Err: err}
 	var moved *quarantined
 	if errors.As(err, &moved) {
 		n.Kept, n.Message = moved.kept, "the session store is damaged; it was renamed, and a new one takes its place"

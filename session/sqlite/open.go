@@ -50,7 +50,10 @@ func (s *Store) open(ctx context.Context) (*handle, error) {
 	if err := s.connect(ctx, h, f); err != nil {
 		h.close()
 		err = explain(h.path, err)
-		if ctx.Err() == nil && !s.hooks.tool && kindOf(err) == KindCorrupt {
+		if s.hooks.tool && codeOf(err) == codeNotADB {
+			err = &failure{KindForeign, err}
+		}
+		if ctx.Err() == nil && !s.hooks.tool && KindOf(err) == KindCorrupt {
 			return nil, s.quarantine(h, err)
 		}
 		return nil, err
@@ -182,7 +185,7 @@ func (s *Store) identify(ctx context.Context, h *handle) (conn *link, found cont
 func (s *Store) unlocked(ctx context.Context, try func() error) error {
 	for tries := s.hooks.lockWait / firstWait; ; tries-- {
 		err := try()
-		if err == nil || kindOf(err) != KindLocked || tries <= 0 {
+		if err == nil || KindOf(err) != KindLocked || tries <= 0 {
 			return err
 		}
 		if err := pause(ctx, firstWait); err != nil {

@@ -175,7 +175,7 @@ func OpenFile(path string) (*Store, error) {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() || info.Size() == 0 {
-		return nil, fmt.Errorf("%s is no session store", path)
+		return nil, &failure{KindForeign, fmt.Errorf("%s is no session store", path)}
 	}
 	h := defaultHooks()
 	h.tool = true

@@ -92,7 +92,7 @@ func (s *Store) failed(err error) {
 	first := s.failures == 0
 	s.failures++
 	var moved *quarantined
-	if first && (errors.As(err, &moved) || kindOf(err) == KindReplaced) {
+	if first && (errors.As(err, &moved) || KindOf(err) == KindReplaced) {
 		return
 	}
 	s.settle.Do(func() { close(s.settled) })
@@ -154,9 +154,9 @@ func (s *Store) leave(h *handle, err error) error {
 	h.close()
 	switch {
 	case err == nil || s.hooks.tool:
-	case kindOf(err) == KindCorrupt:
+	case KindOf(err) == KindCorrupt:
 		return s.quarantine(h, err)
-	case kindOf(err) == KindReplaced:
+	case KindOf(err) == KindReplaced:
 		s.leaveBehind(h)
 	}
 	return err
