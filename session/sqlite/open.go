@@ -21,6 +21,9 @@ const (
 	readers = 4
 	// Kibibytes of pages that a connection keeps in memory.
 	writerCache, readerCache = 8192, 2048
+	// walPages is how long the write-ahead log may get, in pages, until it is moved
+	// into the file. Many pages are then moved once that have changed several times.
+	walPages = 4000
 	// walLimit is what the write-ahead log is cut to after it has grown.
 	walLimit = 64 << 20
 	// firstWait is how long a new connection waits for locks of others, which
@@ -236,6 +239,7 @@ func (s *Store) dsn(path string, cache int, vfs string) string {
 		fmt.Sprintf("busy_timeout(%d)", firstWait.Milliseconds()),
 		fmt.Sprintf("cache_size(-%d)", cache),
 		fmt.Sprintf("journal_size_limit(%d)", walLimit),
+		fmt.Sprintf("wal_autocheckpoint(%d)", walPages),
 		"synchronous(" + synchronous + ")",
 		"foreign_keys(1)", "temp_store(MEMORY)", "trusted_schema(0)", "cell_size_check(1)",
 	}}

@@ -21,17 +21,16 @@ type reader struct {
 	old, oldest, unused  *sql.Stmt
 }
 
-func newReader(ctx context.Context, conn *link, busy time.Duration) (*reader, error) {
-	r := new(reader)
+func (r *reader) texts() map[**sql.Stmt]string {
 	turns := "SELECT " + turnColumns + " FROM turns "
-	newest := fmt.Sprintf(" ORDER BY time DESC LIMIT %d", session.MaxSamePair)
+	most := fmt.Sprintf(" DESC LIMIT %d", session.MaxSamePair)
 	texts := map[**sql.Stmt]string{
-		&r.find:    turns + "WHERE key = ?" + newest,
-		&r.similar: turns + "WHERE key BETWEEN ? AND ?" + newest,
-		&r.alias: "SELECT " + turnColumns + " FROM aliases a CROSS JOIN turns ON turns.id = a.turn WHERE a.key = ?" +
-			fmt.Sprintf(" ORDER BY a.time DESC LIMIT %d", session.MaxSamePair),
+		&r.find:    turns + "WHERE key = ? ORDER BY time" + most,
+		&r.similar: turns + "WHERE key BETWEEN ? AND ? ORDER BY time" + most,
+		&r.alias: "SELECT " + turnColumns + " FROM aliases a CROSS JOIN turns ON turns.id = a.turn WHERE a.key = ? ORDER BY a.time" +
+			most,
 
-		&r.idle: "SELECT " + chatColumns + " FROM chats WHERE disposable = 1 AND account = ? AND used < ? ORDER BY used, chat",
+		&r.idle: "SELECT " + chatColumns + " FROM chats WHERE disposable = 1 AND account = ? AND used < ? ORDER BY used",
 
 		&r.turns: turns + "WHERE id >= ? ORDER BY id",
 		&r.chats: "SELECT " + chatColumns + " FROM chats WHERE place >= ? ORDER BY place",
@@ -41,8 +40,13 @@ func newReader(ctx context.Context, conn *link, busy time.Duration) (*reader, er
 		&r.oldest: "SELECT id, time FROM turns INDEXED BY turns_key ORDER BY time LIMIT ?",
 		&r.unused: "SELECT place, account, chat FROM chats WHERE used < ? AND " + noTurns + " LIMIT ?",
 	}
-	maps.Copy(texts, r.texts())
-	if err := conn.prepareAll(ctx, texts); err != nil {
+	maps.Copy(texts, r.common.texts())
+	return texts
+}
+
+func newReader(ctx context.Context, conn *link, busy time.Duration) (*reader, error) {
+	r := new(reader)
+	if err := conn.prepareAll(ctx, r.texts()); err != nil {
 		return nil, err
 	}
 	return r, conn.setBusyTimeout(ctx, busy)
@@ -150,6 +154,9 @@ func (s *Store) find(ctx context.Context, limit int, query func(*reader) (*sql.R
 func (s *Store) Turn(ctx context.Context, account session.Digest, chatID, responseID string) (found session.Turn, err error) {
 	err = s.read(ctx, func(r *reader) error {
 		turns, err := r.at(account, chatID, responseID)
+		if err != nil {
+			return err
+		}
 		for i := range turns {
 			if t := &turns[i]; t.isAt(account, chatID, responseID) {
 				t.Aliases = nil
@@ -157,10 +164,7 @@ func (s *Store) Turn(ctx context.Context, account session.Digest, chatID, respon
 				return nil
 			}
 		}
-		if err == nil {
-			err = session.ErrNotFound
-		}
-		return err
+		return session.ErrNotFound
 	})
 	return found, err
 }

@@ -14,27 +14,37 @@ var errNoID = errors.New("there is no free place for the turn")
 // turnRow is a turn on its way into the file.
 type turnRow struct {
 	*session.Turn
-	id, key, ms int64
-	data        []byte
+	// values are the id, key, time and data, and the id and the place of the parent
+	// if there is one.
+	values []any
 }
 
 func newRow(t *session.Turn) *turnRow {
-	return &turnRow{t, turnID(t.Account, t.ChatID, t.ResponseID), keyOf(t.Key), t.Time.UnixMilli(), encode(t)}
+	r := &turnRow{t, []any{turnID(t.Account, t.ChatID, t.ResponseID), keyOf(t.Key), t.Time.UnixMilli(), encode(t)}}
+	if t.ParentID != "" {
+		r.values = append(r.values, turnID(t.Account, t.ChatID, t.ParentID), appendPlace(nil, t.Account, t.ChatID, t.ParentID))
+	}
+	return r
 }
 
 // Record implements session.Store.
 func (s *Store) Record(ctx context.Context, t session.Turn) error {
 	row := newRow(&t)
 	j := job{op: row.record}
-	if t.ParentID == "" && len(t.Aliases) == 0 {
+	if len(t.Aliases) == 0 {
 		j.single = row.add
 	}
 	return s.write(ctx, j)
 }
 
-// add adds the turn unless there may be one at its place. That is one statement.
+// add adds the turn and marks its parent, unless there may be a turn at its place.
+// That is one statement.
 func (r *turnRow) add(w *writer) (added bool, err error) {
-	result, err := w.addTurn.Exec(r.id, r.key, r.ms, r.data)
+	stmt := w.addTurn
+	if r.ParentID != "" {
+		stmt = w.addNext
+	}
+	result, err := stmt.Exec(r.values...)
 	if err != nil {
 		return false, err
 	}
@@ -42,13 +52,15 @@ func (r *turnRow) add(w *writer) (added bool, err error) {
 	return n > 0, err
 }
 
-// addBeside adds the turn with another id than its first, if it is not there.
+// addBeside does the same with another id than the turn's first, unless the turn
+// is there.
 func (r *turnRow) addBeside(w *writer) (added bool, err error) {
 	turns, err := w.at(r.Account, r.ChatID, r.ResponseID)
 	if err != nil {
 		return false, err
 	}
-	free := r.id
+	first := r.values[0].(int64)
+	free := first
 	for i := range turns { // in the order of their ids
 		if turns[i].isAt(r.Account, r.ChatID, r.ResponseID) {
 			return false, nil
@@ -57,11 +69,13 @@ func (r *turnRow) addBeside(w *writer) (added bool, err error) {
 			free++
 		}
 	}
-	if free == r.id+window {
+	if free == first+window {
 		return false, errNoID
 	}
-	r.id = free
-	_, err = w.putTurn.Exec(r.id, r.key, r.ms, r.data)
+	r.values[0] = free
+	if _, err = w.putTurn.Exec(r.values[:4]...); err == nil && r.ParentID != "" {
+		_, err = w.continued.Exec(r.values...)
+	}
 	return true, err
 }
 
@@ -74,15 +88,11 @@ func (r *turnRow) record(w *writer) error {
 		return err
 	}
 	for _, alias := range r.Aliases {
-		if _, err := w.addAlias.Exec(aliasKey(alias), r.ms, r.id); err != nil {
+		if _, err := w.addAlias.Exec(aliasKey(alias), r.Time.UnixMilli(), r.values[0]); err != nil {
 			return err
 		}
 	}
-	if r.ParentID == "" {
-		return nil
-	}
-	_, err = w.continued.Exec(turnID(r.Account, r.ChatID, r.ParentID), appendPlace(nil, r.Account, r.ChatID, r.ParentID))
-	return err
+	return nil
 }
 
 // AddChat implements session.Store.

@@ -10,8 +10,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/caddy-qwen/caddy-qwen/session"
 )
 
 var errMigration = errors.New("a migration that fails")
@@ -189,87 +187,4 @@ func TestOpenFile(t *testing.T) {
 			}
 		})
 	}
-}
-
-func TestInspect(t *testing.T) {
-	path := storePath(t)
-	l := newLab(t, path)
-	var turns []session.Turn
-	for n := range 6 {
-		turns = append(turns, testTurn([]string{"a", "b", "c"}[n%3], string(rune('r'+n)), "", n))
-	}
-	l.record(turns...)
-	bob := testTurn("bob's", "r", "", 60)
-	bob.Tenant = "bob"
-	l.record(bob)
-
-	s, err := OpenFile(path) // beside the one that is in use
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	stats, err := s.Stats(ctx)
-	if err != nil || stats.Turns != 7 || stats.Chats != 4 || stats.Bytes < 8192 {
-		t.Errorf("stats %+v, %v", stats, err)
-	}
-	chats := map[string]ChatInfo{}
-	err = s.EachChat(ctx, func(c ChatInfo, list []session.Turn) error {
-		if chats[c.ID] = c; len(list) != c.Turns || list[0].ChatID != c.ID || len(list[0].Aliases) != 1 {
-			t.Errorf("%+v has %+v", c, list)
-		}
-		return nil
-	})
-	if err != nil || len(chats) != 4 {
-		t.Fatalf("%d chats, %v", len(chats), err)
-	}
-	for id, want := range map[string]ChatInfo{
-		"bob's": {session.Chat{Tenant: "bob"}, 1}, "a": {session.Chat{Tenant: "ann"}, 2},
-		"b": {session.Chat{Tenant: "ann"}, 2}, "c": {session.Chat{Tenant: "ann"}, 2},
-	} {
-		if c := chats[id]; c.Tenant != want.Tenant || c.Turns != want.Turns {
-			t.Errorf("chat %s: of %s with %d turns", id, c.Tenant, c.Turns)
-		}
-	}
-	found, err := s.Turns(ctx, testAccount, "b")
-	if err != nil || len(found) != 2 || found[0].ResponseID != "s" || found[1].ResponseID != "v" ||
-		len(found[0].Aliases) != 1 || found[0].Aliases[0] != turns[1].Aliases[0] {
-		t.Errorf("turns %v, %v", found, err)
-	}
-	if err := s.RemoveChat(ctx, testAccount, "b"); err != nil {
-		t.Error(err)
-	}
-	if _, err := l.Chat(ctx, testAccount, "b"); !errors.Is(err, session.ErrNotFound) {
-		t.Errorf("the other store finds it: %v", err)
-	}
-}
-
-func TestWipe(t *testing.T) {
-	path := storePath(t)
-	turns := mustFill(t, path, 500)
-	s, err := OpenFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, err := s.Stats(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	removed, err := s.Wipe(ctx)
-	if err != nil || removed.Turns != before.Turns || removed.Chats != before.Chats {
-		t.Errorf("removed %+v, %v", removed, err)
-	}
-	after, err := s.Stats(ctx)
-	if err != nil || after.Turns+after.Chats != 0 || after.Bytes >= before.Bytes/2 {
-		t.Errorf("before %+v, after %+v, %v", before, after, err)
-	}
-	if err := s.Close(); err != nil {
-		t.Error(err)
-	}
-	content := mustRead(t, path)
-	for _, one := range turns[1:] { // the first key is all zero
-		if strings.Contains(content, string(one.Chain[:])) {
-			t.Fatal("a digest is still in the file")
-		}
-	}
-	newLab(t, path).works()
 }

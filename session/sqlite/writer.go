@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"maps"
+	"runtime"
 	"time"
 )
 
@@ -28,23 +29,32 @@ type job struct {
 type writer struct {
 	common
 	begin, commit, rollback           *sql.Stmt
-	addTurn, putTurn, continued       *sql.Stmt
+	addTurn, addNext                  *sql.Stmt
+	putTurn, continued                *sql.Stmt
 	dropTurn, addAlias, dropAlias     *sql.Stmt
 	addChat, dropChat, dropUnused     *sql.Stmt
 	count                             *sql.Stmt
 	wipeAliases, wipeTurns, wipeChats *sql.Stmt
 }
 
-func newWriter(ctx context.Context, conn *link, busy time.Duration) (*writer, error) {
-	w := new(writer)
+// isNew holds if the turn ?1 cannot be in the file yet, and isParent for the one at
+// the place ?5 ?6 unless it was continued before.
+const (
+	isNew    = "NOT EXISTS (SELECT 1 FROM turns WHERE id BETWEEN ?1 AND ?1 + 7)"
+	isParent = "id BETWEEN ?5 AND ?5 + 7 AND continued = 0 AND substr(data, 1, length(?6)) = ?6"
+)
+
+func (w *writer) texts() map[**sql.Stmt]string {
 	texts := map[**sql.Stmt]string{
 		&w.begin: "BEGIN IMMEDIATE", &w.commit: "COMMIT", &w.rollback: "ROLLBACK",
 
-		&w.addTurn: `INSERT INTO turns (id, key, time, data) SELECT ?1, ?2, ?3, ?4
-			WHERE NOT EXISTS (SELECT 1 FROM turns WHERE id BETWEEN ?1 AND ?1 + 7)`,
-		&w.putTurn: "INSERT INTO turns (id, key, time, data) VALUES (?, ?, ?, ?)",
-		&w.continued: `UPDATE turns SET continued = 1
-			WHERE id BETWEEN ?1 AND ?1 + 7 AND continued = 0 AND substr(data, 1, length(?2)) = ?2`,
+		&w.addTurn: "INSERT INTO turns (id, key, time, data) SELECT ?1, ?2, ?3, ?4 WHERE " + isNew,
+		// The parent is added, too, and so comes under the rule for conflicts.
+		&w.addNext: "INSERT INTO turns (id, key, time, continued, data) SELECT ?1, ?2, ?3, 0, ?4 WHERE " + isNew +
+			" UNION ALL SELECT id, key, time, 1, data FROM turns WHERE " + isParent + " AND " + isNew +
+			" ON CONFLICT (id) DO UPDATE SET continued = 1",
+		&w.putTurn:   "INSERT INTO turns (id, key, time, data) VALUES (?, ?, ?, ?)",
+		&w.continued: "UPDATE turns SET continued = 1 WHERE " + isParent,
 		&w.dropTurn:  "DELETE FROM turns WHERE id = ?",
 		&w.addAlias:  "INSERT OR IGNORE INTO aliases (key, time, turn) VALUES (?, ?, ?)",
 		&w.dropAlias: "DELETE FROM aliases WHERE key = ? AND time = ? AND turn = ?",
@@ -57,8 +67,13 @@ func newWriter(ctx context.Context, conn *link, busy time.Duration) (*writer, er
 		&w.count:       countAll,
 		&w.wipeAliases: "DELETE FROM aliases", &w.wipeTurns: "DELETE FROM turns", &w.wipeChats: "DELETE FROM chats",
 	}
-	maps.Copy(texts, w.texts())
-	if err := conn.prepareAll(ctx, texts); err != nil {
+	maps.Copy(texts, w.common.texts())
+	return texts
+}
+
+func newWriter(ctx context.Context, conn *link, busy time.Duration) (*writer, error) {
+	w := new(writer)
+	if err := conn.prepareAll(ctx, w.texts()); err != nil {
 		return nil, err
 	}
 	return w, conn.setBusyTimeout(ctx, busy)
@@ -117,6 +132,7 @@ func (s *Store) serve(h *handle) error {
 			return nil
 		case err = <-h.broken:
 		case <-h.more:
+			runtime.Gosched() // more may come who can be served together
 			h.writing.Lock()
 			s.batch(h)
 			h.writing.Unlock()
