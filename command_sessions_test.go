@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -116,6 +117,13 @@ func mustStore(t *testing.T, chats []session.Chat, turns []session.Turn) (path s
 	return path
 }
 
+// nextMilli waits until it is later by the clock of the store.
+func nextMilli() {
+	for begin := time.Now().UnixMilli(); time.Now().UnixMilli() == begin; {
+		runtime.Gosched()
+	}
+}
+
 func TestSessionsList(t *testing.T) {
 	g := mustGateway(t, setup{qwen: "api_key alice " + aliceKey + "\napi_key bob " + bobKey})
 	g.numbered()
@@ -123,7 +131,9 @@ func TestSessionsList(t *testing.T) {
 	asAlice, asBob := []string{"Authorization", "Bearer " + aliceKey}, []string{"Authorization", "Bearer " + bobKey}
 	one := g.ask([]said{user("one " + secretPrompt)}, asAlice...)
 	two := g.ask([]said{user("two")}, asBob...)
+	nextMilli()
 	three := g.ask([]said{user("three")})
+	nextMilli()
 	g.ask([]said{user("one " + secretPrompt), one.said, user("more")}, asAlice...).mustBe(t, "continued")
 	own := keyOwner("", testKey)
 

@@ -98,7 +98,10 @@ func TestAccountHeaders(t *testing.T) {
 		"User-Agent": false, "bx-ua": false, "sec-fetch-mode": false,
 	} {
 		ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
-		h := &Handler{Accounts: []*Account{{Token: testToken, Headers: map[string]string{header: "value"}}}}
+		h := &Handler{
+			Accounts:    []*Account{{Token: testToken, Headers: map[string]string{header: "value"}}},
+			SessionsRaw: json.RawMessage(`{"store":"off"}`), // a store needs a Caddy that starts
+		}
 		err := h.Provision(ctx)
 		if (err != nil) != refused || err != nil && !strings.Contains(err.Error(), http.CanonicalHeaderKey(header)) {
 			t.Errorf("%s: %v", header, err)
