@@ -1,14 +1,17 @@
+//go:build unix
+
 package sqlite
 
 import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -75,32 +78,51 @@ func BenchmarkFind(b *testing.B) {
 	}
 }
 
-// BenchmarkRecord records turns one after the other, and many at a time, which
-// then share transactions.
+// BenchmarkRecord records turns one after the other, and several at a time, which
+// then share transactions. A turn has a parent or not, and an alias if its reply
+// comes back in another form.
 func BenchmarkRecord(b *testing.B) {
-	b.Run("alone", func(b *testing.B) {
-		s := benchStore(b, 10_000)
-		n := 10_000
-		for b.Loop() {
-			n++
-			if err := s.Record(ctx, benchTurn(n)); err != nil {
-				b.Fatal(err)
-			}
+	for name, change := range map[string]func(*session.Turn){
+		"first": func(t *session.Turn) { t.ParentID, t.Aliases = "", nil },
+		"next":  func(t *session.Turn) { t.Aliases = nil },
+		"alias": func(*session.Turn) {},
+	} {
+		for _, writers := range []int{1, 8, 32} {
+			b.Run(fmt.Sprintf("%s/%d at once", name, writers), func(b *testing.B) {
+				benchRecord(b, writers, change)
+			})
 		}
-	})
-	b.Run("32 at once", func(b *testing.B) {
-		s := benchStore(b, 10_000)
-		var n atomic.Int64
-		n.Store(10_000)
-		b.SetParallelism((31 + runtime.GOMAXPROCS(0)) / runtime.GOMAXPROCS(0))
-		b.RunParallel(func(pb *testing.PB) {
-			for pb.Next() {
-				if err := s.Record(ctx, benchTurn(int(n.Add(1)))); err != nil {
+	}
+}
+
+func benchRecord(b *testing.B, writers int, change func(*session.Turn)) {
+	s := benchStore(b, 10_000)
+	var next atomic.Int64
+	next.Store(10_000)
+	end := next.Load() + int64(b.N)
+	var all sync.WaitGroup
+	b.ResetTimer()
+	begin := cpuTime()
+	for range writers {
+		all.Go(func() {
+			for n := next.Add(1); n <= end; n = next.Add(1) {
+				one := benchTurn(int(n))
+				change(&one)
+				if err := s.Record(ctx, one); err != nil {
 					b.Error(err)
 				}
 			}
 		})
-	})
+	}
+	all.Wait()
+	b.ReportMetric(float64(cpuTime()-begin)/float64(b.N), "cpu-ns/op")
+}
+
+// cpuTime is how long processors have worked for this process.
+func cpuTime() time.Duration {
+	var used syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &used)
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
 // residentMiB is the memory of this process, 0 where that cannot be told.

@@ -2,7 +2,9 @@ package sqlite
 
 import (
 	"encoding/binary"
+	"encoding/hex"
 	"hash/crc32"
+	"math"
 
 	"github.com/caddy-qwen/caddy-qwen/session"
 )
@@ -52,8 +54,42 @@ func encode(t *session.Turn) []byte {
 	return binary.BigEndian.AppendUint32(data, crc32.Checksum(data, checksums))
 }
 
+// packed stands for the length of a UUID, which most ids are, in 16 bytes. Other
+// lengths are even.
+const packed = 1
+
 func appendText(data []byte, text string) []byte {
-	return append(binary.AppendUvarint(data, uint64(len(text))), text...)
+	if id, ok := pack(text); ok {
+		return append(append(data, packed), id[:]...)
+	}
+	return append(binary.AppendUvarint(data, 2*uint64(len(text))), text...)
+}
+
+// pack returns the bytes of a UUID if that is what the text is, written as usual.
+func pack(text string) (id [16]byte, ok bool) {
+	if len(text) != 36 || text[8] != '-' || text[13] != '-' || text[18] != '-' || text[23] != '-' {
+		return id, false
+	}
+	digits := make([]byte, 0, 36)
+	for i := range len(text) {
+		if c := text[i]; c >= '0' && c <= '9' || c >= 'a' && c <= 'f' {
+			digits = append(digits, c)
+		}
+	}
+	if len(digits) != 32 {
+		return id, false
+	}
+	_, err := hex.Decode(id[:], digits)
+	return id, err == nil
+}
+
+// unpack returns what pack has got.
+func unpack(id string) string {
+	if id == "" {
+		return ""
+	}
+	digits := hex.EncodeToString([]byte(id))
+	return digits[:8] + "-" + digits[8:12] + "-" + digits[12:16] + "-" + digits[16:20] + "-" + digits[20:]
 }
 
 // decode returns the turn that encode has got, without what has columns.
@@ -65,7 +101,7 @@ func decode(data []byte) (t session.Turn, err error) {
 	d := decoder{rest: string(data[1:end])}
 	d.digest(&t.Account)
 	for _, text := range []*string{&t.ChatID, &t.ResponseID, &t.ParentID, &t.Tenant, &t.Model} {
-		*text = d.take(d.number())
+		*text = d.text()
 	}
 	flags := d.byte()
 	t.Long, t.Partial = flags&flagLong != 0, flags&flagPartial != 0
@@ -95,6 +131,17 @@ func (d *decoder) take(n uint64) (text string) {
 	}
 	text, d.rest = d.rest[:n], d.rest[n:]
 	return text
+}
+
+func (d *decoder) text() string {
+	switch n := d.number(); {
+	case n == packed:
+		return unpack(d.take(16))
+	case n%2 == 0:
+		return d.take(n / 2)
+	}
+	d.take(math.MaxUint64) // fails
+	return ""
 }
 
 func (d *decoder) byte() byte {

@@ -165,6 +165,11 @@ func (q *quarantined) Unwrap() error { return q.err }
 
 // quarantine renames the file, which is closed, and its companions. It returns
 // the error that stays: that of the damage, or why it could not be dealt with.
+//
+// There often is no write-ahead log any more: when SQLite closes a file, even one
+// that is none of its own, it moves what it can read in the log into the file and
+// deletes the log. Renaming an open file is no way out: SQLite deletes the log by
+// its name, which may be that of a new file then.
 func (s *Store) quarantine(h *handle, damage error) error {
 	now, err := os.Stat(h.path)
 	if err != nil || !os.SameFile(h.file, now) {
