@@ -2,9 +2,9 @@ package sqlite
 
 import (
 	"encoding/binary"
-	"encoding/hex"
 	"hash/crc32"
-	"math"
+
+	"github.com/google/uuid"
 
 	"github.com/caddy-qwen/caddy-qwen/session"
 )
@@ -59,37 +59,12 @@ func encode(t *session.Turn) []byte {
 const packed = 1
 
 func appendText(data []byte, text string) []byte {
-	if id, ok := pack(text); ok {
-		return append(append(data, packed), id[:]...)
-	}
-	return append(binary.AppendUvarint(data, 2*uint64(len(text))), text...)
-}
-
-// pack returns the bytes of a UUID if that is what the text is, written as usual.
-func pack(text string) (id [16]byte, ok bool) {
-	if len(text) != 36 || text[8] != '-' || text[13] != '-' || text[18] != '-' || text[23] != '-' {
-		return id, false
-	}
-	digits := make([]byte, 0, 36)
-	for i := range len(text) {
-		if c := text[i]; c >= '0' && c <= '9' || c >= 'a' && c <= 'f' {
-			digits = append(digits, c)
+	if len(text) == 36 {
+		if id, err := uuid.Parse(text); err == nil && id.String() == text {
+			return append(append(data, packed), id[:]...)
 		}
 	}
-	if len(digits) != 32 {
-		return id, false
-	}
-	_, err := hex.Decode(id[:], digits)
-	return id, err == nil
-}
-
-// unpack returns what pack has got.
-func unpack(id string) string {
-	if id == "" {
-		return ""
-	}
-	digits := hex.EncodeToString([]byte(id))
-	return digits[:8] + "-" + digits[8:12] + "-" + digits[12:16] + "-" + digits[16:20] + "-" + digits[20:]
+	return append(binary.AppendUvarint(data, 2*uint64(len(text))), text...)
 }
 
 // decode returns the turn that encode has got, without what has columns.
@@ -135,12 +110,14 @@ func (d *decoder) take(n uint64) (text string) {
 
 func (d *decoder) text() string {
 	switch n := d.number(); {
-	case n == packed:
-		return unpack(d.take(16))
 	case n%2 == 0:
 		return d.take(n / 2)
+	case n == packed:
+		var id uuid.UUID
+		copy(id[:], d.take(uint64(len(id))))
+		return id.String()
 	}
-	d.take(math.MaxUint64) // fails
+	d.failed = true
 	return ""
 }
 

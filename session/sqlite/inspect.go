@@ -9,8 +9,7 @@ import (
 	"github.com/caddy-qwen/caddy-qwen/session"
 )
 
-// countAll counts the turns and the chats. Chats whose turns have ids of the same
-// range, which is hardly ever so, count as one.
+// countAll counts the turns, and the ranges of ids of the chats.
 const countAll = `SELECT (SELECT count(*) FROM turns INDEXED BY turns_key),
 	(SELECT count(*) FROM (SELECT id / 134217728 FROM turns INDEXED BY turns_key UNION SELECT place / 134217728 FROM chats))`
 
@@ -25,7 +24,10 @@ type ChatInfo struct {
 
 // Stats say how much there is in a store.
 type Stats struct {
-	Turns, Chats int
+	Turns int
+	// Chats are those that were added or have turns. Two of them count as one if 36
+	// bits of their digests are the same.
+	Chats int
 	// Bytes is the size of the file with its companions.
 	Bytes int64
 }
