@@ -12,9 +12,9 @@ import (
 // one space and none at the ends. Pieces must not part characters.
 type folder struct {
 	sum   hash.Hash
-	buf   [128]byte
+	buf   [256]byte
 	n     int  // bytes in buf
-	runes int  // characters so far, folded
+	runes int  // characters so far, folded, or minLong if there are more
 	space bool // white space came after the last character
 }
 
@@ -37,72 +37,86 @@ func (f *folder) write(p []byte) {
 			p = p[n:]
 			continue
 		}
-		n, runes := wordLen(p)
-		f.put(p[:n], runes)
+		n := foldedLen(p)
+		f.put(p[:n])
 		p = p[n:]
 	}
 }
 
-// wordLen returns how many bytes p has before the next white space, and how many
-// characters.
-func wordLen(p []byte) (n, runes int) {
-	for n < len(p) {
-		switch c := p[n]; {
-		case c >= utf8.RuneSelf:
-			if spaceLen(p[n:]) > 0 {
-				return n, runes
-			}
-			if utf8.RuneStart(c) {
-				runes++
-			}
-		case isSpace(c):
-			return n, runes
-		default:
-			runes++
-		}
-		n++
+// The classes of bytes for folding.
+const (
+	letter = iota // part of a character that is no white space
+	blank         // a space
+	other         // white space that is not a space
+	lead          // may begin a white space character outside of ASCII
+)
+
+var classes = func() (t [256]uint8) {
+	for c := '\t'; c <= '\r'; c++ {
+		t[c] = other
 	}
-	return n, runes
+	t[' '] = blank
+	for _, c := range []byte{0xc2, 0xe1, 0xe2, 0xe3} {
+		t[c] = lead
+	}
+	return t
+}()
+
+// foldedLen returns how much of p, which begins with no white space, is folded
+// already: it ends before white space that is more than a space between two
+// letters.
+func foldedLen(p []byte) int {
+	for i := 1; i < len(p); i++ {
+		switch classes[p[i]] {
+		case letter:
+		case blank:
+			if i+1 == len(p) || classes[p[i+1]] != letter {
+				return i
+			}
+		default:
+			if spaceLen(p[i:]) > 0 {
+				return i
+			}
+		}
+	}
+	return len(p)
 }
 
 // spaceLen returns the length of the white space character at the start of p, or
 // 0 if there is none.
 func spaceLen(p []byte) int {
-	switch c := p[0]; {
-	case c < utf8.RuneSelf:
-		if isSpace(c) {
-			return 1
+	switch classes[p[0]] {
+	case letter:
+		return 0
+	case lead:
+		if r, size := utf8.DecodeRune(p); unicode.IsSpace(r) {
+			return size
 		}
 		return 0
-	case c != 0xc2 && (c < 0xe1 || c > 0xe3): // no white space begins like that
-		return 0
 	}
-	if r, size := utf8.DecodeRune(p); unicode.IsSpace(r) {
-		return size
-	}
-	return 0
+	return 1
 }
 
-func isSpace(c byte) bool { return c == ' ' || c >= '\t' && c <= '\r' }
-
-// put adds characters without white space.
-func (f *folder) put(word []byte, runes int) {
-	if f.n+1+len(word) > len(f.buf) {
+// put adds folded text.
+func (f *folder) put(text []byte) {
+	if f.n+1+len(text) > len(f.buf) {
 		f.flush()
 	}
 	if f.space && f.runes > 0 {
 		f.buf[f.n] = ' '
 		f.n++
-		f.runes++
+		f.runes = min(f.runes+1, minLong)
 	}
 	f.space = false
-	f.runes += runes
-	if len(word) < len(f.buf) {
-		f.n += copy(f.buf[f.n:], word)
+	if f.runes < minLong {
+		f.runes = min(f.runes+utf8.RuneCount(text), minLong)
+	}
+	if len(text) < len(f.buf) {
+		f.n += copy(f.buf[f.n:], text)
 		return
 	}
 	f.flush()
-	f.sum.Write(word)
+	f.sum.Write(text)
 }
 
 func (f *folder) flush() {
@@ -118,7 +132,8 @@ func (f *folder) digest() Digest {
 	return cut(out)
 }
 
-// fold returns the digest of a whole text and how many characters it has, folded.
+// fold returns the digest of a whole text and how many characters it has, folded,
+// or minLong if it has more.
 func fold(text string) (Digest, int) {
 	f := newFolder()
 	for chunk := range chunks(text) {
