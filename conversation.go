@@ -92,9 +92,14 @@ func recordOf(scope session.Scope, messages []openai.Message) *session.Conversat
 	return session.New(scope, system, list)
 }
 
+// locateTime is how long the search for a chat may take. Most take microseconds.
+const locateTime = 250 * time.Millisecond
+
 // locate finds the chat in which the conversation goes on, if there is one that
 // is not in use. Nobody is refused because the store fails.
 func (c *conversation) locate(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, locateTime)
+	defer cancel()
 	place, err := c.record.Locate(ctx, c.shared.store, func(chatID string) bool {
 		c.lease = c.shared.take(chatKey{c.h.accountID, chatID})
 		return c.lease != nil

@@ -119,6 +119,7 @@ func (h *Handler) keepHouse(ctx context.Context, shared *sessions) {
 		case <-prune.C:
 			prune.Reset(h.prune(ctx, shared))
 		case <-remove.C:
+			shared.addUnknown(ctx, h.logger)
 			err := h.deleteIdle(ctx, shared, limit)
 			if err == nil {
 				failures = 0
@@ -166,7 +167,8 @@ func (h *Handler) untilDelete(err error, failures int) time.Duration {
 	return min(pause, restTime)
 }
 
-// deleteIdle deletes the chats that have not been used for long.
+// deleteIdle deletes the chats that have not been used for long. A failure that is
+// not that of one chat ends it.
 func (h *Handler) deleteIdle(ctx context.Context, shared *sessions, limit *rate.Limiter) error {
 	for {
 		chats, err := shared.store.IdleChats(ctx, h.accountID, time.Now().Add(-h.chatIdle()), deleteBatch)
@@ -175,23 +177,51 @@ func (h *Handler) deleteIdle(ctx context.Context, shared *sessions, limit *rate.
 		}
 		deleted := 0
 		for _, chat := range chats {
-			lease := shared.take(chatKey{h.accountID, chat.ID})
-			if lease == nil {
-				continue
+			if err := limit.Wait(ctx); err != nil {
+				return err
 			}
-			if err = limit.Wait(ctx); err == nil {
-				err = h.deleteChat(ctx, shared, chat.ID)
+			err := h.deleteIfIdle(ctx, shared, chat)
+			if err != nil && !ofChat(err) {
+				return err
 			}
-			lease.end()
+			if err != nil {
+				h.logger.Warn("the site refuses to delete a chat", append(siteFields(err), zap.String("chat", chat.ID))...)
+				// It counts as used, so that it is tried again after the others.
+				chat.Used = time.Now()
+				err = shared.store.AddChat(ctx, chat)
+			}
 			if err != nil {
 				return err
 			}
 			deleted++
 		}
-		if deleted == 0 {
+		if deleted < deleteBatch {
 			return nil
 		}
 	}
+}
+
+// deleteIfIdle deletes a chat unless it is in use or has been used since it was
+// found.
+func (h *Handler) deleteIfIdle(ctx context.Context, shared *sessions, chat session.Chat) error {
+	lease := shared.take(chatKey{h.accountID, chat.ID})
+	if lease == nil {
+		return nil
+	}
+	defer lease.end()
+	now, err := shared.store.Chat(ctx, h.accountID, chat.ID)
+	if errors.Is(err, session.ErrNotFound) || err == nil && !now.Used.Equal(chat.Used) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return h.deleteChat(ctx, shared, chat.ID)
+}
+
+// ofChat reports whether a failure to delete a chat says nothing about others.
+func ofChat(err error) bool {
+	return isKind(err, qwen.KindRejected) || isKind(err, qwen.KindBadResponse) || isKind(err, qwen.KindBusy)
 }
 
 // deleteChat deletes a chat on the site and in the store, of which there may be

@@ -17,7 +17,7 @@ import (
 // The notes tell the model how to read the marks.
 const (
 	historyNote = "The conversation so far is in <conversation_history>, oldest message first. Answer the message after it."
-	branchNote  = "The conversation went on differently, as <conversation_history> tells, oldest message first. Answer the message after it."
+	branchNote  = "What was said after your last answer is in <conversation_history>, oldest message first. Answer the message after it."
 	systemNote  = "From here on, the text in <system> takes the place of the earlier one."
 	noSystem    = "From here on, the earlier text in <system> does not apply any more."
 )
@@ -34,8 +34,9 @@ func writePrompt(messages []openai.Message, known int, goesOn, systemChanged boo
 		return system
 	}
 	last := rest[len(rest)-1]
+	system = strings.TrimSpace(system)
 	tellSystem := systemChanged || !goesOn && system != ""
-	if !tellSystem && len(rest) == 1 && last.Role == "user" {
+	if !tellSystem && len(rest) == 1 && last.Role == "user" && last.Name == "" {
 		return last.Text()
 	}
 	var b strings.Builder

@@ -55,7 +55,7 @@ type relay struct {
 
 // relay answers a request with a turn.
 func (h *Handler) relay(w http.ResponseWriter, r *http.Request, t *turn, out answer, stream bool) error {
-	up, err := h.begin(r.Context(), t)
+	up, err := h.begin(r.Context(), t, nil)
 	if err != nil {
 		return err
 	}
@@ -112,12 +112,13 @@ func (x *relay) startOver(cause error) error {
 	if err != nil {
 		return err
 	}
-	x.up.settle()
 	x.turn.prompt = prompt
-	up, err := x.h.begin(x.r.Context(), x.turn)
+	up, err := x.h.begin(x.r.Context(), x.turn, x.up)
+	x.up.settle()
 	if err != nil {
 		return err
 	}
+	x.chatID = "" // that of the old chat may have come already
 	x.up, x.prompt = up, int64(len(prompt))
 	x.decoder = qwen.Decoder{MaxFrame: int(x.h.MaxFrame)}
 	x.heard = time.Now()

@@ -1,6 +1,7 @@
 package caddyqwen
 
 import (
+	"context"
 	"errors"
 	"sync"
 	"sync/atomic"
@@ -41,6 +42,8 @@ type sessions struct {
 
 	mu     sync.Mutex
 	leased map[chatKey]bool
+	// unknown are the chats that the store should know, but could not take.
+	unknown []session.Chat
 
 	troubled atomic.Bool // the store did not work when it was last used
 }
@@ -116,16 +119,48 @@ func (l *chatLease) end() {
 // check logs, once, that the store fails, and that it no longer does. A request
 // does not fail because of it. That the store is not available, it tells itself.
 func (s *sessions) check(logger *zap.Logger, err error) {
-	failed := err != nil && !errors.Is(err, session.ErrNotFound) && !errors.Is(err, session.ErrBusy) &&
-		!errors.Is(err, session.ErrUnavailable)
-	if s.troubled.Swap(failed) == failed {
+	switch {
+	case errors.Is(err, session.ErrUnavailable), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return
+	case errors.Is(err, session.ErrNotFound), errors.Is(err, session.ErrBusy):
+		err = nil
+	}
+	if s.troubled.Swap(err != nil) == (err != nil) {
 		return
 	}
-	if failed {
+	if err != nil {
 		logger.Warn("the session store fails: "+withoutStore, zap.Error(err))
 		return
 	}
 	logger.Info("the session store works again")
+}
+
+// maxUnknown is how many chats may wait for the store to know them.
+const maxUnknown = 1000
+
+// addChat lets the store know a chat. If that fails, the housekeeping tries again.
+func (s *sessions) addChat(ctx context.Context, logger *zap.Logger, c session.Chat) {
+	err := s.store.AddChat(ctx, c)
+	s.check(logger, err)
+	if err == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.unknown) < maxUnknown {
+		s.unknown = append(s.unknown, c)
+	}
+}
+
+// addUnknown lets the store know the chats that it could not take before.
+func (s *sessions) addUnknown(ctx context.Context, logger *zap.Logger) {
+	s.mu.Lock()
+	unknown := s.unknown
+	s.unknown = nil
+	s.mu.Unlock()
+	for _, c := range unknown {
+		s.addChat(ctx, logger, c)
+	}
 }
 
 // withoutStore says what it means for users that the store cannot be used.

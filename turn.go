@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -29,6 +30,9 @@ const (
 	// drainTime is how long the rest of a stream may take whose turn has ended,
 	// so that its connection can be used again.
 	drainTime = 250 * time.Millisecond
+	// openTime is how long the site may still take to open a chat that has to be
+	// deleted some day for a client that has left.
+	openTime = time.Second
 	// stopTime is how long the site may take to stop an answer.
 	stopTime = 5 * time.Second
 	// arrivalTime is how long a prompt may be on its way that was cut off before
@@ -47,6 +51,8 @@ type upstream struct {
 	tenant   string    // of the conversation
 	parentID string    // of the answer that the turn follows, or empty
 	shared   *sessions // nil without a record of conversations
+
+	place atomic.Pointer[func()] // gives back the place of the account; nil if another has it
 
 	// For the receiver as well, once something has come.
 	chatID string
@@ -70,17 +76,22 @@ type read struct {
 	err  error
 }
 
-// begin waits for the account and starts a turn. The context is that of the
-// request; what it ends, the caller has to end by settle or abort.
-func (h *Handler) begin(ctx context.Context, t *turn) (*upstream, error) {
+// begin waits for a place of the account, unless an earlier upstream of the turn
+// hands over its own, and starts a turn. The context is that of the request; what
+// it ends, the caller has to end by settle or abort.
+func (h *Handler) begin(ctx context.Context, t *turn, earlier *upstream) (*upstream, error) {
 	shared, err := h.stateKey.acquire()
 	if err != nil {
 		return nil, err
 	}
-	release, err := shared.slots.lease(ctx, h.QueueLength, time.Duration(h.QueueWait))
-	if err != nil {
-		h.stateKey.release()
-		return nil, err
+	place := earlier.handOver()
+	if place == nil {
+		release, err := shared.slots.lease(ctx, h.QueueLength, time.Duration(h.QueueWait))
+		if err != nil {
+			h.stateKey.release()
+			return nil, err
+		}
+		place = &release
 	}
 	// The request's context ends when its handler returns, which is before the
 	// end of the stream is read and before an aborted answer is stopped.
@@ -93,15 +104,32 @@ func (h *Handler) begin(ctx context.Context, t *turn) (*upstream, error) {
 		reads:   make(chan read),
 		settled: make(chan struct{}),
 	}
+	u.place.Store(place)
 	c.lease = nil // the upstream has it now
 	go func() {
 		defer h.stateKey.release()
-		defer release()
+		defer u.giveBack()
 		defer u.shared.release(h.logger)
 		defer cancel()
 		u.run(ctx)
 	}()
 	return u, nil
+}
+
+// handOver returns what gives back the place of the account, which is the
+// caller's from then on, or nil if there is none.
+func (u *upstream) handOver() *func() {
+	if u == nil {
+		return nil
+	}
+	return u.place.Swap(nil)
+}
+
+// giveBack gives back the place of the account, if it was not handed over.
+func (u *upstream) giveBack() {
+	if release := u.place.Swap(nil); release != nil {
+		(*release)()
+	}
 }
 
 // ownVars gives requests to the site Caddy's per-request values apart from those
@@ -149,6 +177,9 @@ func (u *upstream) run(ctx context.Context) {
 	if writing {
 		u.stop(ctx)
 	}
+	if err != nil {
+		u.aborted(ctx) // until then the receiver may ask for the place
+	}
 	u.leave(ctx, opened, err)
 }
 
@@ -160,7 +191,7 @@ func (u *upstream) reserve(ctx context.Context) {
 	}
 	u.lease = u.shared.take(chatKey{u.h.accountID, u.chatID})
 	if u.h.Chats != chatsKeep {
-		u.addChat(ctx)
+		u.shared.addChat(context.WithoutCancel(ctx), u.h.logger, u.chat())
 	}
 }
 
@@ -173,32 +204,44 @@ func (u *upstream) leave(ctx context.Context, opened bool, err error) {
 	case u.h.Chats == chatsTemporary && !resting(err):
 		u.h.deleteTemporary(ctx, u.shared, u.chatID)
 	case u.h.Chats == chatsKeep && opened && !u.recorded && u.shared != nil:
-		u.addChat(ctx) // its caller can still delete it
+		u.shared.addChat(ctx, u.h.logger, u.chat()) // its caller can still delete it
 	}
 }
 
-// addChat lets the store know the chat.
-func (u *upstream) addChat(ctx context.Context) {
+// chat is the chat as the store is to know it.
+func (u *upstream) chat() session.Chat {
 	now := time.Now()
-	u.shared.check(u.h.logger, u.shared.store.AddChat(ctx, session.Chat{
+	return session.Chat{
 		Account: u.h.accountID, ID: u.chatID, Tenant: u.tenant, Model: u.turn.model,
 		Disposable: u.h.Chats != chatsKeep, Created: now, Used: now,
-	}))
+	}
 }
 
 // openChat opens a chat. A failure of the network is worth a second try, since
 // opening a chat twice does no harm; so is a passing failure of the site.
 func (u *upstream) openChat(ctx context.Context) (string, error) {
-	id, err := u.h.client.NewChat(ctx, u.h.credential, u.turn.model)
+	id, err := u.newChat(ctx)
 	if err == nil || !passing(err) {
 		return id, err
 	}
 	select {
 	case <-time.After(reopenDelay + rand.N(reopenDelay)):
-		return u.h.client.NewChat(ctx, u.h.credential, u.turn.model)
+		return u.newChat(ctx)
 	case <-ctx.Done():
 		return "", err
 	}
+}
+
+// newChat opens a chat. One that is to be deleted must not get lost, so that a
+// client that leaves does not end the call at once.
+func (u *upstream) newChat(ctx context.Context) (string, error) {
+	if u.h.Chats == chatsKeep {
+		return u.h.client.NewChat(ctx, u.h.credential, u.turn.model)
+	}
+	calling, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(openTime, cancel) })()
+	return u.h.client.NewChat(calling, u.h.credential, u.turn.model)
 }
 
 // passing reports whether a failure to open a chat may be over in a moment.

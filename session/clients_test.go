@@ -222,7 +222,7 @@ func TestClientsTrim(t *testing.T) {
 					continue
 				}
 				whole := c.sent(turn)
-				for cut := 1; cut < len(whole)-len(c.turns[turn].asked)-1; cut++ {
+				for cut := 1; cut < len(whole)-len(c.turns[turn].asked)-2; cut++ { // more than a question and its reply
 					a := s.ask(request{system: "You are brief.", messages: whole[cut:], text: "So.", aborted: true})
 					a.follows(t, answers[turn-1], len(whole)-cut-len(c.turns[turn].asked))
 				}

@@ -15,7 +15,8 @@ const (
 	maxReads = 4096
 )
 
-// errTooManyReads ends a search. The conversation counts as unknown.
+// errTooManyReads ends a search that takes too long. What is not found by then
+// counts as unknown.
 var errTooManyReads = errors.New("too many reads")
 
 // ErrBusy says that the place of a conversation is known, but that its chat
@@ -26,7 +27,7 @@ var ErrBusy = errors.New("the chat is in use")
 // knows. It asks take for the chat, which must reserve the chat, or report false
 // if it is in use. If the place is in no chat that can be had, the error is
 // ErrBusy; if there is no place, it is ErrNotFound. Other errors are those of
-// the store.
+// the store. When the context ends, what has not been found counts as unknown.
 //
 // The whole conversation decides. Only if it is not known to its newest reply,
 // two weaker rules apply, each of them only if exactly one conversation comes
@@ -213,9 +214,12 @@ func (t *Turn) reply() Digest { return t.Messages[len(t.Messages)-1] }
 
 // trimmed finds the conversation of which the client has left out the oldest
 // messages.
+//
+// A single question with its reply is little to go by: greetings are the same in
+// many conversations. It counts only if the reply is one that nobody else gets.
 func (l *locator) trimmed() (match, error) {
 	n := l.last - 1 // the newest reply
-	if n == 0 {
+	if n == 0 || l.last <= 2 && !l.entries[n].unique {
 		return match{}, nil
 	}
 	var verified []Turn
@@ -339,7 +343,7 @@ func (l *locator) mine(t *Turn) bool {
 }
 
 func (l *locator) count() error {
-	if l.reads++; l.reads > maxReads {
+	if l.reads++; l.reads > maxReads || l.ctx.Err() != nil {
 		return errTooManyReads
 	}
 	return nil

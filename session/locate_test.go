@@ -8,11 +8,11 @@ import (
 	"testing"
 )
 
-// Texts of replies that are long enough for all indexes.
+// Texts of replies that are long enough for all rules.
 const (
-	long1 = "Bern is the seat of the government."
-	long2 = "The river that flows there is the Aare."
-	long3 = "It flows into the Rhine near Koblenz."
+	long1 = "Bern is the seat of the government, and has been that since the year 1848."
+	long2 = "The river that flows there is the Aare, which is the longest within the country."
+	long3 = "It flows into the Rhine near Koblenz, after two hundred and eighty-eight kilometres."
 )
 
 // bern is a conversation of three turns.

@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -12,7 +13,7 @@ import (
 // question.
 func numbered(n int) (texts []string) {
 	for i := range n {
-		texts = append(texts, fmt.Sprintf("Question %d?", i), fmt.Sprintf("This is the answer to question %d.", i))
+		texts = append(texts, fmt.Sprintf("Question %d?", i), fmt.Sprintf("This is the answer to question %d, and there is nothing else to be said about it.", i))
 	}
 	return append(texts, fmt.Sprintf("Question %d?", n))
 }
@@ -131,7 +132,7 @@ func TestLocateTrimmedShort(t *testing.T) {
 
 // TestLocateTrimmedAmbiguous has an end that two conversations have in common.
 func TestLocateTrimmedAmbiguous(t *testing.T) {
-	refusal := "I am sorry, but I cannot help with that."
+	refusal := "I am sorry, but I cannot help with that, whatever you say and however often you ask."
 	s := newSite(t)
 	s.chat("", "I like cats.", long1, "Go on.", refusal)
 	s.chat("", "I like dogs.", long2, "Go on.", refusal)
@@ -289,5 +290,29 @@ func TestTurnMessages(t *testing.T) {
 		if last := turn.Messages[len(turn.Messages)-1]; last != replyDigest(slowDigest(long1)) {
 			t.Errorf("%d messages: the reply is not the last", n)
 		}
+	}
+}
+
+// TestLocateTrimmedGreeting has two conversations with the same greeting, one of
+// which is not recorded: it must not be taken for the end of the other.
+func TestLocateTrimmedGreeting(t *testing.T) {
+	const greeting = "Hello! How can I help you today?"
+	s := newSite(t)
+	answers := s.chat("", "My secret is a canary.", long1, "hi", greeting)
+	s.ask(request{messages: list("hi", greeting, "What do you know about me?"), aborted: true}).isNew(t)
+	more := append([]Message{assistant(long1)}, list("hi", greeting, "So?")...)
+	s.ask(request{messages: more, aborted: true}).follows(t, answers[1], 3)
+}
+
+// TestLocateInTime ends the search when its time is over. What was found by then
+// counts.
+func TestLocateInTime(t *testing.T) {
+	s := newSite(t)
+	s.chat("", bern...)
+	c := New(testScope, "", append(list(bern...), user("So?")))
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := c.Locate(ctx, s.store, func(string) bool { return true }); !errors.Is(err, ErrNotFound) {
+		t.Errorf("error %v", err)
 	}
 }

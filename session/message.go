@@ -50,12 +50,13 @@ type entry struct {
 	// client's that it was recorded without.
 	variants []Digest
 	role     string
-	long     bool // a reply long enough to be known again by itself
+	long     bool // a reply long enough to be known again without the whole conversation
+	unique   bool // the same, and without anything but its question
 }
 
 func (m *Message) entry() entry {
 	text, runes := fold(m.Text)
-	e := entry{role: m.role(), long: runes >= minLong}
+	e := entry{role: m.role(), long: runes >= minLong, unique: runes >= minUnique}
 	if e.role != roleAssistant {
 		name := ""
 		if e.role == "user" {
@@ -68,7 +69,7 @@ func (m *Message) entry() entry {
 	stripped := withoutReasoning(m.Text)
 	if stripped != m.Text {
 		text, runes = fold(stripped)
-		e.long = runes >= minLong
+		e.long, e.unique = runes >= minLong, runes >= minUnique
 		e.variants = append(e.variants, m.called(replyDigest(text)))
 	}
 	if strings.HasPrefix(strings.TrimSpace(stripped), ">") {

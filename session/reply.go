@@ -6,6 +6,10 @@ import "bytes"
 // whole conversation: short replies are like each other.
 const minLong = 16
 
+// minUnique is how many characters a reply must have to be taken for the only one
+// like it.
+const minUnique = 64
+
 // Reply digests the reply of a turn while it comes, in the forms in which clients
 // may send it back:
 //

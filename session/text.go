@@ -14,7 +14,7 @@ type folder struct {
 	sum   hash.Hash
 	buf   [256]byte
 	n     int  // bytes in buf
-	runes int  // characters so far, folded, or minLong if there are more
+	runes int  // characters so far, folded, or minUnique if there are more
 	space bool // white space came after the last character
 }
 
@@ -105,11 +105,11 @@ func (f *folder) put(text []byte) {
 	if f.space && f.runes > 0 {
 		f.buf[f.n] = ' '
 		f.n++
-		f.runes = min(f.runes+1, minLong)
+		f.runes = min(f.runes+1, minUnique)
 	}
 	f.space = false
-	if f.runes < minLong {
-		f.runes = min(f.runes+utf8.RuneCount(text), minLong)
+	if f.runes < minUnique {
+		f.runes = min(f.runes+utf8.RuneCount(text), minUnique)
 	}
 	if len(text) < len(f.buf) {
 		f.n += copy(f.buf[f.n:], text)
@@ -133,7 +133,7 @@ func (f *folder) digest() Digest {
 }
 
 // fold returns the digest of a whole text and how many characters it has, folded,
-// or minLong if it has more.
+// or minUnique if it has more.
 func fold(text string) (Digest, int) {
 	f := newFolder()
 	for chunk := range chunks(text) {
