@@ -49,6 +49,12 @@ func (h *Handler) converse(r *http.Request, who caller, model string, messages [
 		return nil, err
 	}
 	c := &conversation{h: h, tenant: who.tenant, model: model, messages: messages}
+	found := false
+	defer func() {
+		if !found { // a store has panicked
+			c.close()
+		}
+	}()
 	if c.shared = h.sessions(); c.shared != nil {
 		c.record = recordOf(session.Scope{Tenant: who.tenant, Account: h.accountID, Model: model}, messages)
 		c.keep = h.Chats != chatsTemporary && !isTask(messages)
@@ -57,6 +63,7 @@ func (h *Handler) converse(r *http.Request, who caller, model string, messages [
 	if c.keep && !forced {
 		c.locate(r.Context())
 	}
+	found = true
 	return c, nil
 }
 

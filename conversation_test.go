@@ -181,7 +181,7 @@ func TestConversationSystemText(t *testing.T) {
 		want, not           string // in the prompt of the second turn
 	}{
 		{"HI-09 the same is not repeated", "Be brief.", "Be brief.", "", "Be brief."},
-		{"HI-09 the same but for white space", "Be brief.", " Be\n brief. ", "", "brief"},
+		{"HI-09 the same but for its ends", "Be brief.", "\r\nBe brief. \n", "", "brief"},
 		{"HI-09 changed", "It is Monday.", "It is Tuesday.", "It is Tuesday.", "Monday"},
 		{"HI-09 added", "", "It is Tuesday.", "It is Tuesday.", "Monday"},
 		{"HI-09 removed", "It is Monday.", "", "does not apply", "Monday"},

@@ -86,7 +86,9 @@ type Handler struct {
 	// and no conversation goes on in one. Only chats that were opened under
 	// `delete` or `temporary` are ever deleted. `delete` needs a record of
 	// sessions; `temporary` uses it only to try again, after `max_duration`, what
-	// could not be deleted. Default: `keep`.
+	// could not be deleted. Handlers with the same account and the same store
+	// should have the same, for each deletes what any of them has opened to be
+	// deleted. Default: `keep`.
 	Chats string `json:"chats,omitempty"`
 
 	// After what time without use chats are deleted. Only for `chats: delete`,

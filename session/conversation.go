@@ -35,8 +35,8 @@ func New(scope Scope, system string, messages []Message) *Conversation {
 	}
 	c.loose = Of("conversation", scope.Tenant, string(scope.Account[:]), scope.Model)
 	c.chain = c.loose
-	if text, runes := fold(system); runes > 0 {
-		c.chain = Of("system text", string(c.loose[:]), string(text[:]))
+	if text := asKept(system); text != "" {
+		c.chain = Of("system text", string(c.loose[:]), text)
 	}
 	return c
 }

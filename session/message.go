@@ -55,16 +55,17 @@ type entry struct {
 }
 
 func (m *Message) entry() entry {
-	text, runes := fold(m.Text)
-	e := entry{role: m.role(), long: runes >= minLong, unique: runes >= minUnique}
+	e := entry{role: m.role()}
 	if e.role != roleAssistant {
 		name := ""
 		if e.role == "user" {
 			name = m.Name
 		}
-		e.digest = Of("message", e.role, name, string(text[:]))
+		e.digest = Of("message", e.role, name, asKept(m.Text))
 		return e
 	}
+	text, runes := fold(m.Text)
+	e.long, e.unique = runes >= minLong, runes >= minUnique
 	e.digest = m.called(replyDigest(text))
 	stripped := withoutReasoning(m.Text)
 	if stripped != m.Text {

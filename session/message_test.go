@@ -20,7 +20,9 @@ func TestMessagesAlike(t *testing.T) {
 		a, b Message
 		want bool
 	}{
-		"white space":                     {user(" a\t\nb \u3000c"), user("a b c\r\n"), true},
+		"white space of a reply":          {assistant(" a\t\nb \u3000c"), assistant("a b c\r\n"), true},
+		"white space of a question":       {user("if x:\n    a()\n    b()"), user("if x:\n    a()\nb()"), false},
+		"white space around a question":   {user(" a\r\nb \n"), user("a\nb"), true},
 		"white space added within a word": {user("ab"), user("a b"), false},
 		"nothing and white space":         {assistant(""), assistant(" \n"), true},
 		"case":                            {user("a"), user("A"), false},

@@ -195,6 +195,12 @@ func (u *unquoter) write(p []byte) {
 	u.to.write(p[start:])
 }
 
+// asKept returns a text of the client's own, which it sends back as it is but for
+// its ends and the way in which lines end. White space within may have a meaning.
+func asKept(text string) string {
+	return strings.TrimSpace(strings.ReplaceAll(text, "\r\n", "\n"))
+}
+
 // The marks around what clients take out of replies.
 const (
 	thinkOpen, thinkClose = "<think>", "</think>"
