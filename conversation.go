@@ -37,8 +37,10 @@ type conversation struct {
 	kind  string     // the value of X-Qwen-Session
 	lease *chatLease // of the chat, until an upstream has it
 
-	reply session.Reply
-	text  []byte // of a piece of the reply
+	reply    session.Reply
+	thinking bool   // raw is reasoning
+	raw      []byte // what of the answer is to be digested next
+	text     []byte // the same, decoded
 }
 
 // converse finds out where the conversation of a request goes on. Who got it must
@@ -142,20 +144,37 @@ func (c *conversation) prompt() (string, error) {
 	return prompt, nil
 }
 
+// digestSize is how much text is digested at once: pieces are small, and there
+// are many of them.
+const digestSize = 1 << 10
+
 // take takes a piece of the answer, given as the content of a JSON string.
 func (c *conversation) take(reasoning bool, raw []byte) {
 	c.messages = nil
 	if !c.keep {
 		return
 	}
-	c.text = jsonraw.AppendText(c.text[:0], raw)
-	if reasoning {
+	if reasoning != c.thinking {
+		c.digest()
+		c.thinking = reasoning
+	}
+	c.raw = append(c.raw, raw...)
+	if len(c.raw) >= digestSize {
+		c.digest()
+	}
+}
+
+// digest digests what has been taken.
+func (c *conversation) digest() {
+	c.text = jsonraw.AppendText(c.text[:0], c.raw)
+	if c.thinking {
 		c.reply.Reasoning(c.text)
 	} else {
 		c.reply.Text(c.text)
 	}
+	c.raw = c.raw[:0]
 	if cap(c.text) > largeRead {
-		c.text = nil // one large piece is no reason to keep as much for the rest
+		c.raw, c.text = nil, nil // one large piece is no reason to keep as much for the rest
 	}
 }
 
@@ -165,6 +184,7 @@ func (c *conversation) complete(ctx context.Context, chatID, responseID string) 
 	if !c.keep || responseID == "" {
 		return false
 	}
+	c.digest()
 	err := c.shared.store.Record(ctx, c.record.Turn(c.place, chatID, responseID, &c.reply, time.Now()))
 	c.shared.check(c.h.logger, err)
 	return err == nil
@@ -181,7 +201,7 @@ func (c *conversation) startOver(ctx context.Context, cause error) (string, erro
 		c.shared.check(c.h.logger, c.shared.store.ForgetTurns(ctx, c.h.accountID, c.place.ChatID))
 	}
 	c.newChat()
-	c.reply = session.Reply{}
+	c.reply, c.raw, c.thinking = session.Reply{}, nil, false
 	prompt, err := c.prompt()
 	if err != nil && busy {
 		return "", cause // the chat will be free in a moment, the prompt stays too long
