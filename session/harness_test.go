@@ -185,13 +185,13 @@ func (a answer) saw(t testing.TB, want ...string) {
 func seed(t testing.TB) uint64 {
 	t.Helper()
 	n := uint64(time.Now().UnixNano())
-	if s := os.Getenv("SESSION_TEST_SEED"); s != "" {
+	if s := os.Getenv("CADDY_QWEN_SEED"); s != "" {
 		given, err := strconv.ParseUint(s, 10, 64)
 		if err != nil {
-			t.Fatalf("SESSION_TEST_SEED: %v", err)
+			t.Fatalf("CADDY_QWEN_SEED: %v", err)
 		}
 		n = given
 	}
-	t.Logf("SESSION_TEST_SEED=%d", n)
+	t.Logf("CADDY_QWEN_SEED=%d", n)
 	return n
 }
