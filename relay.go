@@ -115,6 +115,7 @@ func (x *relay) startOver(cause error) error {
 	x.turn.prompt = prompt
 	up, err := x.h.begin(x.r.Context(), x.turn, x.up)
 	x.up.settle()
+	x.up.lease.end() // the turn is over in that chat
 	if err != nil {
 		return err
 	}
