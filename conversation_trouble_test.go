@@ -18,6 +18,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+	"golang.org/x/time/rate"
 
 	"github.com/caddy-qwen/caddy-qwen/internal/emulator"
 	"github.com/caddy-qwen/caddy-qwen/session"
@@ -115,7 +116,9 @@ func TestChatUsedBeforeItIsDeleted(t *testing.T) {
 	must(t, err)
 	nextMilli()
 	g.ask([]said{user("one"), a.said, user("two")}).mustBe(t, "continued")
-	must(t, h.deleteIfIdle(t.Context(), shared, chat))
+	if deleted, err := h.deleteIfIdle(t.Context(), shared, rate.NewLimiter(rate.Inf, 0), chat); deleted || err != nil {
+		t.Fatalf("deleted %t, %v", deleted, err)
+	}
 	if _, err := shared.store.Chat(t.Context(), h.accountID, a.chat); err != nil {
 		t.Errorf("the chat is gone: %v", err)
 	}

@@ -32,6 +32,12 @@ const (
 	// deletePause how long it is for each one after them.
 	deleteBatch = 5
 	deletePause = time.Second
+	// idleBatch is how many chats to be deleted are looked for at once. Some of
+	// them may be in use.
+	idleBatch = 100
+	// unknownInterval is how often the store is told again of chats that it could
+	// not take.
+	unknownInterval = 10 * time.Second
 	// deleteTime is how long the site may take to delete a chat.
 	deleteTime = 10 * time.Second
 	// restTime is for how long nothing is deleted after the site has refused the
@@ -110,6 +116,9 @@ func (h *Handler) keepHouse(ctx context.Context, shared *sessions) {
 	if h.Chats == chatsKeep || h.credential.Empty() {
 		remove.Stop()
 	}
+	unknown := time.NewTicker(unknownInterval)
+	defer unknown.Stop()
+	defer shared.addUnknown(context.WithoutCancel(ctx), h.logger)
 	limit := rate.NewLimiter(rate.Every(deletePause), deleteBatch)
 	failures := 0
 	for {
@@ -118,6 +127,8 @@ func (h *Handler) keepHouse(ctx context.Context, shared *sessions) {
 			return
 		case <-prune.C:
 			prune.Reset(h.prune(ctx, shared))
+		case <-unknown.C:
+			shared.addUnknown(ctx, h.logger)
 		case <-remove.C:
 			shared.addUnknown(ctx, h.logger)
 			err := h.deleteIdle(ctx, shared, limit)
@@ -168,55 +179,67 @@ func (h *Handler) untilDelete(err error, failures int) time.Duration {
 }
 
 // deleteIdle deletes the chats that have not been used for long. A failure that is
-// not that of one chat ends it.
+// not that of one chat ends it, and so do as many in a row as make that unlikely.
 func (h *Handler) deleteIdle(ctx context.Context, shared *sessions, limit *rate.Limiter) error {
+	refused := 0
 	for {
-		chats, err := shared.store.IdleChats(ctx, h.accountID, time.Now().Add(-h.chatIdle()), deleteBatch)
+		chats, err := shared.store.IdleChats(ctx, h.accountID, time.Now().Add(-h.chatIdle()), idleBatch)
 		if err != nil {
 			return err
 		}
-		deleted := 0
+		done := 0
 		for _, chat := range chats {
-			if err := limit.Wait(ctx); err != nil {
-				return err
-			}
-			err := h.deleteIfIdle(ctx, shared, chat)
-			if err != nil && !ofChat(err) {
-				return err
-			}
-			if err != nil {
-				h.logger.Warn("the site refuses to delete a chat", append(siteFields(err), zap.String("chat", chat.ID))...)
-				// It counts as used, so that it is tried again after the others.
-				chat.Used = time.Now()
-				err = shared.store.AddChat(ctx, chat)
+			deleted, err := h.deleteIfIdle(ctx, shared, limit, chat)
+			if err != nil && ofChat(err) && refused < deleteBatch {
+				refused++
+				err = h.postpone(ctx, shared, chat, err)
+			} else if deleted {
+				refused = 0
 			}
 			if err != nil {
 				return err
 			}
-			deleted++
+			if deleted {
+				done++
+			}
 		}
-		if deleted < deleteBatch {
+		if done == 0 || len(chats) < idleBatch {
 			return nil
 		}
 	}
 }
 
-// deleteIfIdle deletes a chat unless it is in use or has been used since it was
-// found.
-func (h *Handler) deleteIfIdle(ctx context.Context, shared *sessions, chat session.Chat) error {
-	lease := shared.take(chatKey{h.accountID, chat.ID})
+// deleteIfIdle deletes a chat, and reports true, unless it is in use or has been
+// used since it was found.
+func (h *Handler) deleteIfIdle(ctx context.Context, shared *sessions, limit *rate.Limiter, chat session.Chat) (bool, error) {
+	key := chatKey{h.accountID, chat.ID}
+	if shared.inUse(key) {
+		return false, nil
+	}
+	if err := limit.Wait(ctx); err != nil {
+		return false, err
+	}
+	lease := shared.take(key)
 	if lease == nil {
-		return nil
+		return false, nil
 	}
 	defer lease.end()
 	now, err := shared.store.Chat(ctx, h.accountID, chat.ID)
 	if errors.Is(err, session.ErrNotFound) || err == nil && !now.Used.Equal(chat.Used) {
-		return nil
+		return false, nil
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
-	return h.deleteChat(ctx, shared, chat.ID)
+	return true, h.deleteChat(ctx, shared, chat.ID)
+}
+
+// postpone makes a chat that the site has refused to delete count as used, so that
+// it is tried again after the others.
+func (h *Handler) postpone(ctx context.Context, shared *sessions, chat session.Chat, cause error) error {
+	h.logger.Warn("the site refuses to delete a chat", append(siteFields(cause), zap.String("chat", chat.ID))...)
+	chat.Used = time.Now()
+	return shared.store.AddChat(ctx, chat)
 }
 
 // ofChat reports whether a failure to delete a chat says nothing about others.

@@ -104,6 +104,13 @@ func (s *sessions) take(chat chatKey) *chatLease {
 	return &chatLease{of: s, chat: chat}
 }
 
+// inUse reports whether a chat is reserved.
+func (s *sessions) inUse(chat chatKey) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.leased[chat]
+}
+
 // end gives the chat back. Further calls do nothing.
 func (l *chatLease) end() {
 	if l == nil {

@@ -63,8 +63,10 @@ func (s *Store) read(ctx context.Context, query func(*reader) error) error {
 	}
 	select {
 	case r := <-h.readers:
-		err = query(r)
-		h.readers <- r
+		err = func() error {
+			defer func() { h.readers <- r }()
+			return query(r)
+		}()
 	case <-h.closing:
 		return s.unavailable()
 	case <-timer.C:

@@ -271,16 +271,24 @@ func (s *Store) write(ctx context.Context, j job) error {
 	default:
 		return unavailable(errors.New("too many writes are waiting"))
 	}
+	if now := s.handle.Load(); now != nil {
+		h = now // the file may have been opened again meanwhile
+	}
 	if h.slow.Load() {
 		h.wake()
 	} else if h.writing.TryLock() {
-		s.batch(h)
-		h.writing.Unlock()
+		s.batchLocked(h)
 		if len(s.queue) > 0 {
 			h.wake() // for those who came meanwhile
 		}
 	}
 	return s.wait(ctx, timer.C, j.result)
+}
+
+// batchLocked is batch for who has locked the handle for writing.
+func (s *Store) batchLocked(h *handle) {
+	defer h.writing.Unlock()
+	s.batch(h)
 }
 
 // wait returns the result of a job.
