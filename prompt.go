@@ -34,7 +34,6 @@ func writePrompt(messages []openai.Message, known int, goesOn, systemChanged boo
 		return system
 	}
 	last := rest[len(rest)-1]
-	system = strings.TrimSpace(system)
 	tellSystem := systemChanged || !goesOn && system != ""
 	if !tellSystem && len(rest) == 1 && last.Role == "user" && last.Name == "" {
 		return last.Text()
@@ -60,7 +59,7 @@ func writePrompt(messages []openai.Message, known int, goesOn, systemChanged boo
 
 func writeSystem(b *strings.Builder, system string, changed bool) {
 	switch {
-	case changed && system == "":
+	case changed && strings.TrimSpace(system) == "":
 		b.WriteString(noSystem + "\n\n")
 		return
 	case changed:
