@@ -190,11 +190,15 @@ func (c *conversation) complete(ctx context.Context, chatID, responseID string) 
 	return err == nil
 }
 
+// placed reports whether the turn stays in its chat: it does not start over any
+// more.
+func (c *conversation) placed() bool { return c.place.ChatID == "" || c.messages == nil }
+
 // startOver prepares the turn for a new chat after the site has refused it in the
 // one that was found. It returns the new prompt, or the error to answer with.
 func (c *conversation) startOver(ctx context.Context, cause error) (string, error) {
 	busy, lost := isKind(cause, qwen.KindBusy), isKind(cause, qwen.KindChatNotFound)
-	if c.place.ChatID == "" || c.messages == nil || !busy && !lost {
+	if c.placed() || !busy && !lost {
 		return "", cause
 	}
 	if lost {

@@ -219,9 +219,9 @@ func (x *relay) open() {
 // header returns the headers of a successful answer.
 func (x *relay) header() http.Header {
 	h := x.w.Header()
-	if x.chatID != "" {
+	if c := x.turn.conversation; x.chatID != "" && c.placed() {
 		h.Set("X-Qwen-Chat-Id", x.chatID)
-		h.Set("X-Qwen-Session", x.turn.conversation.kind)
+		h.Set("X-Qwen-Session", c.kind)
 	}
 	return h
 }
