@@ -453,6 +453,8 @@ func TestStreamSilentSite(t *testing.T) {
 	})
 	t.Run("CN-07 no keep-alives without a stream", func(t *testing.T) {
 		ticks, gate := make(chan struct{}), make(chan struct{})
+		g.slotsFree() // or an earlier request counts as the first below
+		g.await("nothing else is being answered", func() bool { return g.site.Active() == 0 })
 		g.site.Reply(emulator.Text("x").After(ticks), emulator.Text("y").After(gate))
 		plain := make(chan *http.Response, 1)
 		go func() {
