@@ -14,6 +14,7 @@ type memory struct {
 	turns  []*Turn            // in the order in which they were recorded
 	keys   map[Digest][]*Turn // by pair and by alias
 	chats  []*Chat
+	files  *memoryFiles // nil before the first one
 	closed bool
 
 	// For tests: how often turns were read, what reads return instead of turns,
@@ -180,6 +181,13 @@ func (m *memory) used(account Digest, id string) *Chat {
 	return c
 }
 
+// keepUsed makes the chats that were added count as used when their turns were.
+func (m *memory) keepUsed() {
+	for _, c := range m.chats {
+		c.Used = m.used(c.Account, c.ID).Used
+	}
+}
+
 func (m *memory) AddChat(ctx context.Context, c Chat) error {
 	end, err := m.begin(ctx)
 	if err != nil {
@@ -217,6 +225,7 @@ func (m *memory) ForgetTurns(ctx context.Context, account Digest, chatID string)
 	if c := m.used(account, chatID); c != nil && m.chat(account, chatID) == nil {
 		m.chats = append(m.chats, c)
 	}
+	m.keepUsed()
 	m.remove(func(t *Turn) bool { return t.Account == account && t.ChatID == chatID })
 	return nil
 }
@@ -264,17 +273,18 @@ func (m *memory) Prune(ctx context.Context, before time.Time, keep, limit int) (
 			gone[t] = true
 		}
 	}
+	m.keepUsed()
 	removed := m.remove(func(t *Turn) bool { return gone[t] })
 	chats := 0
 	m.chats = slices.DeleteFunc(m.chats, func(c *Chat) bool {
 		has := func(t *Turn) bool { return t.Account == c.Account && t.ChatID == c.ID }
-		if chats == limit || !c.Used.Before(before) || slices.ContainsFunc(m.turns, has) {
+		if c.Disposable || chats == limit || !c.Used.Before(before) || slices.ContainsFunc(m.turns, has) {
 			return false
 		}
 		chats++
 		return true
 	})
-	return removed + chats, nil
+	return removed + chats + m.pruneFiles(before, limit), nil
 }
 
 func (m *memory) Close() error {

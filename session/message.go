@@ -17,6 +17,11 @@ type Message struct {
 	Name string
 	// Text is the text of the message.
 	Text string
+	// Files are what the message has attached, in order. Each text identifies the
+	// content of one, in a form that the caller chooses, such as "sha256:" or "url:"
+	// with what belongs after it. They count for all messages but those of
+	// assistants: the same text with other files is another message.
+	Files []string
 	// Calls are the tools that an assistant called. Their ids do not count:
 	// clients give them new ones.
 	Calls []Call
@@ -61,7 +66,8 @@ func (m *Message) entry() entry {
 		if e.role == "user" {
 			name = m.Name
 		}
-		e.digest = Of("message", e.role, name, asKept(m.Text))
+		// Without files this is what it was before there were any.
+		e.digest = Of("message", append([]string{e.role, name, asKept(m.Text)}, m.Files...)...)
 		return e
 	}
 	text, runes := fold(m.Text)

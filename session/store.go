@@ -93,25 +93,30 @@ func (k Key) Matches(wanted Key) bool {
 		(wanted.Chain.IsZero() || k.Chain == wanted.Chain)
 }
 
-// MaxSamePair is how many turns with the same pair a Store has to look at if no
-// chain is given.
+// MaxSamePair is how many turns with the same pair, or with the same alias, a Store
+// has to look at.
 const MaxSamePair = 1024
 
-// Store keeps where conversations are on the site. It holds digests, ids and
-// times, but no text of any message and nothing secret. All methods are safe for
+// Store keeps where conversations are on the site, and what files callers have
+// uploaded there. Of conversations it holds digests, ids and times, of files what a
+// File has, such as names and URLs without their signatures. It holds no text of any
+// message, no content of any file and nothing secret. All methods are safe for
 // concurrent use, and return ErrUnavailable, possibly wrapped, soon instead of
 // waiting long for a store that is in trouble. What a method has acknowledged
 // survives a crash of the process.
 type Store interface {
+	FileStore
+
 	// Find returns turns by their key, at most limit of them: those that were not
 	// continued first, and among them the newest first. A key without a chain
 	// finds turns with any chain, and one without a loose digest those with any;
 	// of more than MaxSamePair turns with the pair, only as many of the newest
-	// need be looked at then. Aliases of the turns are not filled in. Finding none
-	// is no error.
+	// need be looked at, also with a chain. Aliases of the turns are not filled in.
+	// Finding none is no error.
 	Find(ctx context.Context, key Key, limit int) ([]Turn, error)
 
-	// FindAlias returns the turns that have the alias, like Find.
+	// FindAlias returns the turns that have the alias, like Find: of more than
+	// MaxSamePair, only as many of the newest need be looked at.
 	FindAlias(ctx context.Context, alias Digest, limit int) ([]Turn, error)
 
 	// Turn returns a turn by its place on the site, without its Aliases, or
@@ -133,7 +138,8 @@ type Store interface {
 	Chat(ctx context.Context, account Digest, chatID string) (Chat, error)
 
 	// ForgetTurns removes all turns of a chat, but not the chat, which is added if
-	// it was not. Forgetting those of an unknown chat is no error.
+	// it was not. It still counts as used when it was. Forgetting those of an unknown
+	// chat is no error.
 	ForgetTurns(ctx context.Context, account Digest, chatID string) error
 
 	// RemoveChat removes a chat and all its turns. Removing an unknown chat is no
@@ -146,9 +152,13 @@ type Store interface {
 	IdleChats(ctx context.Context, account Digest, before time.Time, limit int) ([]Chat, error)
 
 	// Prune removes the turns that were recorded before a time, and the oldest of
-	// those above the number keep; then the chats, unused since that time,
-	// that have no turns. It removes at most limit of each and returns how many
-	// turns and chats it has removed.
+	// those above the number keep; then the chats, unused since that time, that
+	// have no turns; then the files that were created before it, and those that have
+	// expired by the store's clock. It removes at most limit of each and returns how
+	// many turns, chats and files it has removed. Disposable chats stay, however
+	// many there are, for they are on the site until somebody deletes them there:
+	// only RemoveChat removes them. A chat that was added still counts as used when
+	// its turns were that are removed.
 	Prune(ctx context.Context, before time.Time, keep, limit int) (removed int, err error)
 
 	// Close ends the use of the store. What was acknowledged is kept. Other

@@ -109,15 +109,19 @@ func testForgetTurns(t *testing.T, s *store) {
 }
 
 func testForgetTurnsChat(t *testing.T, s *store) {
-	s.record(turn("turns", "r1", "", 1), turn("turns", "r2", "r1", 4), turn("added", "r1", "", 2))
-	s.addChat(chat("added", 6))
-	turns, added := s.chat("turns"), s.chat("added")
-	for _, id := range []string{"turns", "added"} {
+	foreign := turn("foreign", "r1", "", 9)
+	foreign.Tenant = "bob"
+	s.record(turn("turns", "r1", "", 1), turn("turns", "r2", "r1", 4), turn("added", "r1", "", 2), turn("used", "r1", "", 8), foreign)
+	s.addChat(chat("added", 6), chat("used", 3), chat("foreign", 7))
+	turns, added, used := s.chat("turns"), s.chat("added"), s.chat("used")
+	for _, id := range []string{"turns", "added", "used", "foreign"} {
 		s.must(s.ForgetTurns(s.ctx, here, id))
 	}
 	sameChat(t, s.chat("turns"), turns)
 	sameChat(t, s.chat("added"), added)
-	s.idles(10, 10, "added")
+	sameChat(t, s.chat("used"), used) // also without the turns that tell so
+	sameChat(t, s.chat("foreign"), chat("foreign", 7))
+	s.idles(10, 10, "added", "foreign", "used")
 }
 
 func testRemoveChat(t *testing.T, s *store) {
@@ -203,9 +207,16 @@ func testPruneNumber(t *testing.T, s *store) {
 	s.noTurn("c", "r4")
 }
 
+// plainChat is a chat that is not disposable.
+func plainChat(id string, used int) session.Chat {
+	c := chat(id, used)
+	c.Disposable = false
+	return c
+}
+
 func testPruneChats(t *testing.T, s *store) {
 	s.record(turn("gone", "r1", "", 1), turn("used", "r1", "", 1))
-	s.addChat(chat("used", 8), chat("old", 2), chat("new", 8))
+	s.addChat(plainChat("used", 8), plainChat("old", 2), plainChat("new", 8))
 	s.record(turn("turns", "r2", "", 9))
 	// Those whose turns are removed go along.
 	s.prune(at(5), 100, 100, 3)
@@ -220,10 +231,37 @@ func testPruneChats(t *testing.T, s *store) {
 	s.chat("turns")
 }
 
+// They are on the site until they are deleted there.
+func testPruneDisposable(t *testing.T, s *store) {
+	s.addChat(chat("turns", 1), chat("idle", 2), plainChat("plain", 2))
+	s.record(turn("turns", "r", "", 3))
+	s.prune(at(1000), 0, 100, 2)
+	s.noTurn("turns", "r")
+	s.noChat("plain")
+	s.idles(10, 1000, "idle", "turns")
+	s.prune(at(1000), 0, 100, 0)
+	s.must(s.RemoveChat(s.ctx, here, "idle"))
+	s.idles(10, 1000, "turns")
+}
+
+// A chat stays used when it was, also if the turns are gone that tell so.
+func testPruneUsed(t *testing.T, s *store) {
+	foreign := turn("foreign", "r", "", 8)
+	foreign.Tenant = "bob"
+	s.addChat(chat("c", 1), chat("later", 9), chat("foreign", 1))
+	s.record(turn("c", "r1", "", 5), turn("c", "r2", "r1", 7), turn("c", "r3", "r2", 6), turn("later", "r", "", 5), foreign)
+	before := []session.Chat{s.chat("c"), s.chat("later"), s.chat("foreign")}
+	s.prune(at(0), 0, 100, 5)
+	for _, want := range before {
+		sameChat(t, s.chat(want.ID), want)
+	}
+	s.idles(10, 8, "foreign", "c")
+}
+
 func testPruneLimit(t *testing.T, s *store) {
 	for n := range 7 {
 		s.record(turn(fmt.Sprint("c", n), "r", "", n))
-		s.addChat(chat(fmt.Sprint("c", n), n))
+		s.addChat(plainChat(fmt.Sprint("c", n), n))
 	}
 	s.prune(at(100), 100, 3, 6) // three turns, and their chats
 	s.noTurn("c2", "r")

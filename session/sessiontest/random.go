@@ -82,7 +82,15 @@ func (l *list) forgetTurns(account session.Digest, id string) {
 	if c, ok := l.used(account, id); ok && l.chat(account, id) == nil {
 		l.chats = append(l.chats, c)
 	}
+	l.keepUsed()
 	l.turns = slices.DeleteFunc(l.turns, l.inChat(account, id))
+}
+
+// keepUsed makes the chats that were added count as used when their turns were.
+func (l *list) keepUsed() {
+	for i := range l.chats {
+		l.chats[i], _ = l.used(l.chats[i].Account, l.chats[i].ID)
+	}
 }
 
 func (l *list) removeChat(account session.Digest, id string) {
@@ -123,10 +131,11 @@ func (l *list) idleChats(account session.Digest, before time.Time, limit int) (f
 // prune is without a limit, with which there would be more than one answer.
 func (l *list) prune(before time.Time, keep int) (removed int) {
 	all := len(l.turns) + len(l.chats)
+	l.keepUsed()
 	l.turns = slices.Delete(l.turns, 0, max(0, len(l.turns)-keep))
 	l.turns = slices.DeleteFunc(l.turns, func(t session.Turn) bool { return t.Time.Before(before) })
 	l.chats = slices.DeleteFunc(l.chats, func(c session.Chat) bool {
-		return c.Used.Before(before) && !slices.ContainsFunc(l.turns, l.inChat(c.Account, c.ID))
+		return !c.Disposable && c.Used.Before(before) && !slices.ContainsFunc(l.turns, l.inChat(c.Account, c.ID))
 	})
 	return all - len(l.turns) - len(l.chats)
 }

@@ -40,6 +40,8 @@ func Run(t *testing.T, open Opener) {
 		"Prune/age":                            testPruneAge,
 		"Prune/number":                         testPruneNumber,
 		"Prune/chats":                          testPruneChats,
+		"Prune/disposable chats stay":          testPruneDisposable,
+		"Prune/chats stay used":                testPruneUsed,
 		"Prune/limit":                          testPruneLimit,
 		"Prune/aliases":                        testPruneAliases,
 		"a context that has ended":             testContext,

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -134,7 +135,7 @@ func increment(w *writer) error {
 // roleMigrate begins a migration and dies in the middle of it.
 func roleMigrate(path string, number int) {
 	h := defaultHooks()
-	h.migrations = append(h.migrations[:1:1],
+	h.migrations = append(slices.Clip(h.migrations),
 		statements("CREATE TABLE extra (text); INSERT INTO extra VALUES ('half')"),
 		func(context.Context, *sql.Conn) error {
 			process, err := os.FindProcess(os.Getpid())

@@ -9,8 +9,11 @@ import (
 	"github.com/caddy-qwen/caddy-qwen/session"
 )
 
-// format is the first byte of the data of a turn.
-const format = 1
+// format is the first byte of the data of a turn, and fileFormat that of a file.
+const (
+	format     = 1
+	fileFormat = 2
+)
 
 // Bits of the byte of flags.
 const (
@@ -51,7 +54,22 @@ func encode(t *session.Turn) []byte {
 			data = append(data, list[i][:]...)
 		}
 	}
+	return seal(data)
+}
+
+// seal appends the checksum.
+func seal(data []byte) []byte {
 	return binary.BigEndian.AppendUint32(data, crc32.Checksum(data, checksums))
+}
+
+// unseal returns what is between the first byte, which must be the format, and the
+// checksum.
+func unseal(data []byte, format byte) (d decoder, ok bool) {
+	end := len(data) - 4
+	if end < 1 || data[0] != format || binary.BigEndian.Uint32(data[end:]) != crc32.Checksum(data[:end], checksums) {
+		return d, false
+	}
+	return decoder{rest: string(data[1:end])}, true
 }
 
 // packed stands for the length of a UUID, which most ids are, in 16 bytes. Other
@@ -69,11 +87,10 @@ func appendText(data []byte, text string) []byte {
 
 // decode returns the turn that encode has got, without what has columns.
 func decode(data []byte) (t session.Turn, err error) {
-	end := len(data) - 4
-	if end < 1 || data[0] != format || binary.BigEndian.Uint32(data[end:]) != crc32.Checksum(data[:end], checksums) {
+	d, ok := unseal(data, format)
+	if !ok {
 		return t, damaged("a turn has another checksum")
 	}
-	d := decoder{rest: string(data[1:end])}
 	d.digest(&t.Account)
 	for _, text := range []*string{&t.ChatID, &t.ResponseID, &t.ParentID, &t.Tenant, &t.Model} {
 		*text = d.text()
@@ -90,6 +107,41 @@ func decode(data []byte) (t session.Turn, err error) {
 		return session.Turn{}, damaged("a turn is malformed")
 	}
 	return t, nil
+}
+
+// encodeFile returns the data of a file: all of it but the times.
+func encodeFile(f *session.File) []byte {
+	texts := []string{f.Tenant, f.ID, f.Owner, f.URL, f.Name, f.MIME, f.Kind, f.Purpose}
+	size := 128
+	for _, text := range texts {
+		size += len(text)
+	}
+	data := append(append(make([]byte, 0, size), fileFormat), f.Account[:]...)
+	for _, text := range texts {
+		data = appendText(data, text)
+	}
+	data = binary.BigEndian.AppendUint64(data, uint64(f.Size))
+	return seal(append(data, f.Hash[:]...))
+}
+
+// decodeFile returns the file that encodeFile has got, without the times.
+func decodeFile(data []byte) (f session.File, err error) {
+	d, ok := unseal(data, fileFormat)
+	if !ok {
+		return f, damaged("a file has another checksum")
+	}
+	d.digest(&f.Account)
+	for _, text := range []*string{&f.Tenant, &f.ID, &f.Owner, &f.URL, &f.Name, &f.MIME, &f.Kind, &f.Purpose} {
+		*text = d.text()
+	}
+	var size [8]byte
+	copy(size[:], d.take(uint64(len(size))))
+	f.Size = int64(binary.BigEndian.Uint64(size[:]))
+	copy(f.Hash[:], d.take(uint64(len(f.Hash))))
+	if d.failed || d.rest != "" {
+		return session.File{}, damaged("a file is malformed")
+	}
+	return f, nil
 }
 
 // decoder takes data apart. After it has failed, it returns nothing more.

@@ -9,9 +9,10 @@ import (
 	"github.com/caddy-qwen/caddy-qwen/session"
 )
 
-// countAll counts the turns, and the ranges of ids of the chats.
+// countAll counts the turns, the ranges of ids of the chats, and the files.
 const countAll = `SELECT (SELECT count(*) FROM turns INDEXED BY turns_key),
-	(SELECT count(*) FROM (SELECT id / 134217728 FROM turns INDEXED BY turns_key UNION SELECT place / 134217728 FROM chats))`
+	(SELECT count(*) FROM (SELECT id / 134217728 FROM turns INDEXED BY turns_key UNION SELECT place / 134217728 FROM chats)),
+	(SELECT count(*) FROM files INDEXED BY files_created)`
 
 // pageTurns and pageChats are how much EachChat reads at a time.
 const pageTurns, pageChats = 1000, 250
@@ -28,6 +29,8 @@ type Stats struct {
 	// Chats are those that were added or have turns. Two of them count as one if 36
 	// bits of their digests are the same.
 	Chats int
+	// Files are the uploaded files, with those that have expired.
+	Files int
 	// Bytes is the size of the file with its companions.
 	Bytes int64
 }
@@ -168,7 +171,7 @@ func (s *Store) Turns(ctx context.Context, account session.Digest, chatID string
 // Stats counts what is in the store.
 func (s *Store) Stats(ctx context.Context) (stats Stats, err error) {
 	err = s.read(ctx, func(r *reader) error {
-		return r.count.QueryRow().Scan(&stats.Turns, &stats.Chats)
+		return r.count.QueryRow().Scan(&stats.Turns, &stats.Chats, &stats.Files)
 	})
 	path := s.path()
 	for _, suffix := range append([]string{""}, companions...) {
@@ -192,16 +195,16 @@ func (s *Store) ForgetAll(ctx context.Context, chats []ChatInfo) error {
 	}})
 }
 
-// Wipe removes all turns and chats and returns how many there were. Nothing of
+// Wipe removes all turns, chats and files and returns how many there were. Nothing of
 // them stays in the file: with an error this may not be so, although they are
 // removed.
 func (s *Store) Wipe(ctx context.Context) (removed Stats, err error) {
 	var had Stats
 	err = s.write(ctx, job{op: func(w *writer) error {
-		if err := w.count.QueryRow().Scan(&had.Turns, &had.Chats); err != nil {
+		if err := w.count.QueryRow().Scan(&had.Turns, &had.Chats, &had.Files); err != nil {
 			return err
 		}
-		for _, stmt := range []*sql.Stmt{w.wipeAliases, w.wipeTurns, w.wipeChats} {
+		for _, stmt := range []*sql.Stmt{w.wipeAliases, w.wipeTurns, w.wipeChats, w.wipeFiles} {
 			if _, err := stmt.Exec(); err != nil {
 				return err
 			}

@@ -23,10 +23,14 @@ func (s *Store) Prune(ctx context.Context, before time.Time, keep, limit int) (r
 		return turns, err
 	}
 	chats, err := s.pruneChats(ctx, before, limit)
-	return turns + chats, err
+	if err != nil {
+		return turns + chats, err
+	}
+	files, err := s.pruneFiles(ctx, before, limit)
+	return turns + chats + files, err
 }
 
-// found is what Prune has found: a turn, or a chat, at the time.
+// found is what Prune has found: a turn, a chat or a file, at the time.
 type found struct {
 	id, ms  int64
 	account session.Digest
@@ -55,10 +59,25 @@ func (s *Store) pruneTurns(ctx context.Context, before time.Time, keep, limit in
 	return s.pruneEach(ctx, oldest, func(w *writer, f *found) (bool, error) {
 		turns, err := w.between(f.id, f.id, func(t *storedTurn) bool { return t.Time.UnixMilli() == f.ms })
 		if err == nil {
+			err = w.used(turns)
+		}
+		if err == nil {
 			err = w.remove(turns)
 		}
 		return len(turns) > 0, err
 	})
+}
+
+// used makes chats that were added count as used at the times of turns.
+func (w *writer) used(turns []storedTurn) error {
+	for i := range turns {
+		t := &turns[i]
+		_, err := w.useChat.Exec(t.Time.UnixMilli(), firstID(t.Account, t.ChatID), t.Account[:], t.ChatID, t.Tenant)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *Store) pruneChats(ctx context.Context, before time.Time, limit int) (int, error) {
@@ -73,6 +92,27 @@ func (s *Store) pruneChats(ctx context.Context, before time.Time, limit int) (in
 	}
 	return s.pruneEach(ctx, unused, func(w *writer, f *found) (bool, error) {
 		result, err := w.dropUnused.Exec(f.id, f.account[:], f.chat, before.UnixMilli())
+		if err != nil {
+			return false, err
+		}
+		n, err := result.RowsAffected()
+		return n > 0, err
+	})
+}
+
+func (s *Store) pruneFiles(ctx context.Context, before time.Time, limit int) (int, error) {
+	now := s.hooks.now().UnixMilli()
+	var old []found
+	err := s.read(ctx, func(r *reader) (err error) {
+		rows, err := r.oldFiles.Query(before.UnixMilli(), now, limit)
+		old, err = collect(rows, err, func(f *found) []any { return []any{&f.id} })
+		return err
+	})
+	if err != nil || len(old) == 0 {
+		return 0, err
+	}
+	return s.pruneEach(ctx, old, func(w *writer, f *found) (bool, error) {
+		result, err := w.dropOldFile.Exec(before.UnixMilli(), now, f.id)
 		if err != nil {
 			return false, err
 		}

@@ -19,6 +19,9 @@ type reader struct {
 	idle                 *sql.Stmt
 	turns, chats, count  *sql.Stmt
 	old, oldest, unused  *sql.Stmt
+
+	file, fileByURL, filesByHash *sql.Stmt
+	filesDown, filesUp, oldFiles *sql.Stmt
 }
 
 func (r *reader) texts() map[**sql.Stmt]string {
@@ -38,8 +41,9 @@ func (r *reader) texts() map[**sql.Stmt]string {
 
 		&r.old:    "SELECT count(*), coalesce(sum(time < ?), 0) FROM turns INDEXED BY turns_key",
 		&r.oldest: "SELECT id, time FROM turns INDEXED BY turns_key ORDER BY time LIMIT ?",
-		&r.unused: "SELECT place, account, chat FROM chats WHERE used < ? AND " + noTurns + " LIMIT ?",
+		&r.unused: "SELECT place, account, chat FROM chats WHERE used < ? AND disposable = 0 AND " + noTurns + " LIMIT ?",
 	}
+	maps.Copy(texts, r.fileTexts())
 	maps.Copy(texts, r.common.texts())
 	return texts
 }

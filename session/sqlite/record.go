@@ -122,7 +122,8 @@ func (w *writer) forget(account session.Digest, chatID string) error {
 	if err != nil {
 		return err
 	}
-	if chat, found := chatInfo(added, turns); found && added == nil {
+	// If it was added, its time of use is that of its turns now.
+	if chat, found := chatInfo(added, turns); found {
 		if err := w.putChat(&chat); err != nil {
 			return err
 		}

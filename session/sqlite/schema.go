@@ -52,6 +52,28 @@ CREATE TABLE chats (
 ) WITHOUT ROWID;
 CREATE INDEX chats_idle ON chats (account, used) WHERE disposable = 1;
 `),
+	statements(`
+-- url and hash are keys made of the account, the tenant and the one or the other;
+-- data has all but the times. See files.go and format.go.
+CREATE TABLE files (
+	id      INTEGER PRIMARY KEY,
+	account BLOB    NOT NULL,
+	tenant  TEXT    NOT NULL,
+	file    TEXT    NOT NULL,
+	purpose TEXT    NOT NULL,
+	created INTEGER NOT NULL,
+	expires INTEGER NOT NULL,
+	url     INTEGER NOT NULL,
+	hash    INTEGER NOT NULL,
+	data    BLOB    NOT NULL
+);
+CREATE UNIQUE INDEX files_file ON files (account, file);
+CREATE INDEX files_list ON files (account, tenant, created, file);
+CREATE INDEX files_url ON files (url, created, file);
+CREATE INDEX files_hash ON files (hash, created, file);
+CREATE INDEX files_created ON files (created);
+CREATE INDEX files_expires ON files (expires);
+`),
 }
 
 func statements(text string) migration {
@@ -87,51 +109,69 @@ func (c content) acceptable(latest int) error {
 
 // migrate brings the file to the latest version in one transaction, whatever
 // other processes do at the same time. It returns the path of the copy made
-// before, if any.
+// before, if any. No copy is left of a file that was not changed.
 func (s *Store) migrate(ctx context.Context, conn *sql.Conn, path string, found content) (kept string, err error) {
 	if found.tables > 0 && found.version < len(s.hooks.migrations) {
 		if kept, err = s.keepCopy(ctx, conn, path, found.version); err != nil {
 			return "", fmt.Errorf("copying before the migration: %w", err)
 		}
 	}
-	// Also without anything to do: it shows whether the file can be written to.
-	if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
-		return kept, err
+	migrated, err := s.migrateNow(ctx, conn)
+	if kept != "" && !migrated && (err == nil || unchanged(conn, found)) {
+		_ = os.Remove(kept)
+		kept = ""
 	}
-	if err = s.migrateLocked(ctx, conn); err != nil {
+	return kept, err
+}
+
+// unchanged reports whether the file still is what it was found to be.
+func unchanged(conn *sql.Conn, found content) bool {
+	now, err := inspect(context.Background(), conn)
+	return err == nil && now == found
+}
+
+// migrateNow reports whether there was anything to do. Also without, it shows
+// whether the file can be written to.
+func (s *Store) migrateNow(ctx context.Context, conn *sql.Conn) (migrated bool, err error) {
+	if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return false, err
+	}
+	if migrated, err = s.migrateLocked(ctx, conn); err == nil {
+		_, err = conn.ExecContext(ctx, "COMMIT")
+	}
+	if err != nil {
 		// Without the context, which may be what has ended the migration.
 		_, _ = conn.ExecContext(context.Background(), "ROLLBACK")
-		return kept, err
+		return false, err
 	}
-	_, err = conn.ExecContext(ctx, "COMMIT")
-	return kept, err
+	return migrated, nil
 }
 
 // migrateLocked looks again at the version, which another process may have
 // changed while this one waited for the lock.
-func (s *Store) migrateLocked(ctx context.Context, conn *sql.Conn) error {
+func (s *Store) migrateLocked(ctx context.Context, conn *sql.Conn) (migrated bool, err error) {
 	now, err := inspect(ctx, conn)
 	if err != nil {
-		return err
+		return false, err
 	}
 	latest := len(s.hooks.migrations)
 	if err := now.acceptable(latest); err != nil {
-		return err
+		return false, err
 	}
 	if now.version == latest {
-		return nil
+		return false, nil
 	}
 	for version := now.version; version < latest; version++ {
 		if err := s.hooks.migrations[version](ctx, conn); err != nil {
-			return fmt.Errorf("migration to version %d: %w", version+1, err)
+			return false, fmt.Errorf("migration to version %d: %w", version+1, err)
 		}
 	}
 	_, err = conn.ExecContext(ctx, fmt.Sprintf(
 		"PRAGMA application_id = %d; PRAGMA user_version = %d", applicationID, latest))
-	return err
+	return true, err
 }
 
-// keepCopy copies the file beside itself.
+// keepCopy copies the file beside itself. Nothing is left of a copy that fails.
 func (s *Store) keepCopy(ctx context.Context, conn *sql.Conn, path string, version int) (string, error) {
 	kept, err := newFile(fmt.Sprintf("%s.v%d-%s", path, version, s.stamp()))
 	if err != nil {
@@ -139,7 +179,11 @@ func (s *Store) keepCopy(ctx context.Context, conn *sql.Conn, path string, versi
 	}
 	// SQLite writes into an existing file if it is empty, and leaves its mode.
 	_, err = conn.ExecContext(ctx, "VACUUM INTO '"+strings.ReplaceAll(kept, "'", "''")+"'")
-	return kept, err
+	if err != nil {
+		_ = os.Remove(kept)
+		return "", err
+	}
+	return kept, nil
 }
 
 // newFile makes an empty file of the name, or of one like it if that is taken.

@@ -63,8 +63,9 @@ func TestSettings(t *testing.T) {
 	})
 }
 
-// What is in the file: digests, ids and times. Whoever adds a column must think
-// about whether it may hold text of a message or a secret.
+// What is in the file: digests, ids and times, and of uploaded files what a
+// session.File has. Whoever adds a column must think about whether it may hold text
+// of a message or a secret.
 func TestColumns(t *testing.T) {
 	path := storePath(t)
 	mustFill(t, path, 1)
@@ -84,6 +85,7 @@ func TestColumns(t *testing.T) {
 	}
 	want := strings.Fields(`aliases.key aliases.time aliases.turn
 		chats.account chats.chat chats.created chats.disposable chats.model chats.place chats.tenant chats.used
+		files.account files.created files.data files.expires files.file files.hash files.id files.purpose files.tenant files.url
 		turns.continued turns.data turns.id turns.key turns.time`)
 	if !slices.Equal(got, want) {
 		t.Errorf("D19 the file holds %v", got)

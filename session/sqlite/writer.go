@@ -4,9 +4,12 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"maps"
 	"runtime"
 	"time"
+
+	"github.com/caddy-qwen/caddy-qwen/session"
 )
 
 const (
@@ -33,8 +36,12 @@ type writer struct {
 	putTurn, continued                *sql.Stmt
 	dropTurn, addAlias, dropAlias     *sql.Stmt
 	addChat, dropChat, dropUnused     *sql.Stmt
+	useChat                           *sql.Stmt
+	addFile, trimFiles                *sql.Stmt
+	dropFile, dropOldFile             *sql.Stmt
 	count                             *sql.Stmt
 	wipeAliases, wipeTurns, wipeChats *sql.Stmt
+	wipeFiles                         *sql.Stmt
 }
 
 // isNew holds if the turn ?1 cannot be in the file yet, and isParent for the one at
@@ -62,10 +69,19 @@ func (w *writer) texts() map[**sql.Stmt]string {
 		&w.addChat: "INSERT INTO chats (place, " + chatColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 			ON CONFLICT DO UPDATE SET used = max(used, excluded.used)`,
 		&w.dropChat:   "DELETE FROM chats WHERE place = ? AND account = ? AND chat = ?",
-		&w.dropUnused: "DELETE FROM chats WHERE place = ? AND account = ? AND chat = ? AND used < ? AND " + noTurns,
+		&w.dropUnused: "DELETE FROM chats WHERE place = ? AND account = ? AND chat = ? AND used < ? AND disposable = 0 AND " + noTurns,
+		&w.useChat:    "UPDATE chats SET used = ? WHERE place = ? AND account = ? AND chat = ? AND used < ?1 AND tenant = ?",
+
+		&w.addFile: "INSERT INTO files (" + fileKeys + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) " +
+			"ON CONFLICT (account, file) DO UPDATE SET (" + fileKeys + ") = (" + excluded(fileKeys) + ") WHERE tenant = excluded.tenant",
+		&w.trimFiles: fmt.Sprintf("DELETE FROM files WHERE id IN (SELECT id FROM files "+
+			"WHERE account = ? AND tenant = ? ORDER BY created DESC, file DESC LIMIT -1 OFFSET %d)", maxFiles),
+		&w.dropFile:    "DELETE FROM files WHERE account = ? AND tenant = ? AND file = ?",
+		&w.dropOldFile: "DELETE FROM files WHERE " + oldFiles + " AND id = ?3",
 
 		&w.count:       countAll,
 		&w.wipeAliases: "DELETE FROM aliases", &w.wipeTurns: "DELETE FROM turns", &w.wipeChats: "DELETE FROM chats",
+		&w.wipeFiles: "DELETE FROM files",
 	}
 	maps.Copy(texts, w.common.texts())
 	return texts
@@ -237,7 +253,7 @@ func (w *writer) run(jobs []job, results []error) (err error) {
 	}
 	for i := range jobs {
 		err = jobs[i].op(w)
-		if results[i] = err; err != nil && !errors.Is(err, errNoID) {
+		if results[i] = err; err != nil && !refused(err) {
 			break
 		}
 		err = nil
@@ -250,6 +266,11 @@ func (w *writer) run(jobs []job, results []error) (err error) {
 		_, _ = w.rollback.Exec()
 	}
 	return err
+}
+
+// refused tells that a job was not done for a reason of its own.
+func refused(err error) bool {
+	return errors.Is(err, errNoID) || errors.Is(err, session.ErrTaken) || errors.Is(err, session.ErrNotFound)
 }
 
 // write has a job done and waits for it, not longer than the store's patience.
