@@ -26,6 +26,9 @@ type draft struct {
 	// replyOnly is the path, below the message, of the type of a content part
 	// that only an assistant's message can have.
 	replyOnly string
+
+	// attached is the path, below the message, of the first attachment.
+	attached string
 }
 
 func (p *parser) message() (Message, error) {
@@ -67,6 +70,11 @@ func (p *parser) checkMessage(d *draft) error {
 		return fail(codeMissing, param, "%s is missing; send system, developer, user, assistant, tool or function.", param)
 	case "assistant":
 		return nil
+	case "system", "developer":
+		if d.attached != "" {
+			param := p.path() + d.attached
+			return fail(codeUnsupportedContent, param, "%s is an attachment, which a %s message cannot have; attach it to a user message.", param, d.Role)
+		}
 	case "user":
 		if !d.hasContent {
 			param := p.path() + ".content"
@@ -105,10 +113,8 @@ func (p *parser) content(d *draft) error {
 	default:
 		return p.wrongType("a string or a list of parts")
 	}
-	text, err := p.contentText(d)
-	if err == nil && text != "" {
-		d.Parts = []Part{{Type: partText, Text: text}}
-	}
+	var err error
+	d.Content, err = p.contentText(d)
 	return err
 }
 
@@ -162,6 +168,7 @@ func (p *parser) part(d *draft, index int) (string, error) {
 type partFields struct {
 	kind, text, refusal string
 	hasText             bool
+	attachmentFields
 }
 
 func (p *parser) partField(f *partFields, name string) (err error) {
@@ -174,7 +181,7 @@ func (p *parser) partField(f *partFields, name string) (err error) {
 	case "refusal":
 		f.refusal, err = p.keptText()
 	default:
-		err = p.skip()
+		err = p.attachmentField(&f.attachmentFields, name)
 	}
 	return err
 }
@@ -195,12 +202,20 @@ func (p *parser) classify(d *draft, f *partFields, index int) (string, error) {
 	case "thinking", "redacted_thinking", "reasoning":
 		d.replyOnly = fmt.Sprintf(".content[%d].type", index)
 		return "", nil
-	case "image_url", "video_url", "input_audio", "file", "input_image", "input_file":
-		return "", fail(codeUnsupportedContent, param(""), "%s is an attachment (%s), and attachments are not supported; remove it and send its content as text.", param(""), f.kind)
+	case "image_url", "input_image", "video_url", "input_audio", "file", "input_file":
+		a, err := f.attachment(f.kind, param(""))
+		if err != nil {
+			return "", err
+		}
+		if d.attached == "" {
+			d.attached = fmt.Sprintf(".content[%d]", index)
+		}
+		d.Attachments = append(d.Attachments, a)
+		return "", nil
 	case "":
-		return "", fail(codeMissing, param(".type"), "%s is missing; send text.", param(".type"))
+		return "", fail(codeMissing, param(".type"), "%s is missing; send text, image_url, video_url, input_audio or file.", param(".type"))
 	}
-	return "", fail(codeInvalid, param(".type"), "%s is %s, which is not a known type of content; send text.", param(".type"), quoted(f.kind))
+	return "", fail(codeInvalid, param(".type"), "%s is %s, which is not a known type of content; send text, image_url, video_url, input_audio or file.", param(".type"), quoted(f.kind))
 }
 
 // reasoning reads what an assistant thought. Some clients use the same names

@@ -13,7 +13,7 @@ type ChatRequest struct {
 	Model string
 
 	// Messages is the conversation, oldest message first. There is at least
-	// one, and at least one of them has text.
+	// one, and at least one of them has text or an attachment.
 	Messages []Message
 
 	// Stream says whether the answer is wanted as an event stream.
@@ -85,7 +85,7 @@ func positiveOr(n, fallback int) int {
 // order mark is skipped, and an escaped half of a surrogate pair becomes
 // U+FFFD. Field names are compared exactly. It is strict where a mistake would
 // be silent: trailing data, duplicate names, values of the wrong type, unknown
-// roles and part types, attachments, and parameters that ask for something
+// roles and part types, attachments of which nothing can be read, and parameters that ask for something
 // else than one plain answer (n above 1, logprobs) are refused.
 //
 // The error is always an [*Error] of the type [TypeInvalidRequest] that names
@@ -98,7 +98,9 @@ func positiveOr(n, fallback int) int {
 //   - invalid_value: a field has the wrong type, an unknown or impossible
 //     value, occurs twice, or exceeds a limit;
 //   - unsupported_parameter: the parameter asks for what cannot be done;
-//   - unsupported_content: a content part is an attachment;
+//   - unsupported_content: a message of this role cannot have an attachment;
+//   - media_fetch_blocked: the URL of an attachment is neither a data URL nor
+//     one of http or https;
 //   - request_too_large: see above.
 //
 // The memory it needs is bounded by the size of the body, whatever the body
@@ -165,8 +167,8 @@ func (p *parser) finish() (*ChatRequest, error) {
 	if len(r.Messages) == 0 {
 		return nil, fail(codeMissing, "messages", "messages is missing or empty; send at least one message.")
 	}
-	if !slices.ContainsFunc(r.Messages, func(m Message) bool { return len(m.Parts) > 0 }) {
-		return nil, fail(codeInvalid, "messages", "No message in messages has any text; send at least one with text.")
+	if !slices.ContainsFunc(r.Messages, func(m Message) bool { return m.Content != "" || len(m.Attachments) > 0 }) {
+		return nil, fail(codeInvalid, "messages", "No message in messages has any text or attachment; send at least one that has.")
 	}
 	r.IncludeUsage = r.Stream && p.includeUsage
 	r.Thinking = p.thinking.resolve()

@@ -87,7 +87,7 @@ func TestParseChatTextLimit(t *testing.T) {
 func TestParseChatTextLimitByDefault(t *testing.T) {
 	body := func(n int) string { return messagesOf(`{"role":"user","content":"` + strings.Repeat("x", n) + `"}`) }
 	t.Run("J19 4 MiB", func(t *testing.T) {
-		if got := len(mustParse(t, body(4<<20)).Messages[0].Text()); got != 4<<20 {
+		if got := len(mustParse(t, body(4<<20)).Messages[0].Content); got != 4<<20 {
 			t.Errorf("got %d bytes", got)
 		}
 	})

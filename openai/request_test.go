@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -173,7 +174,7 @@ func TestParseChatAcceptsOddJSON(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			r := mustParse(t, test.body)
-			if got := r.Messages[0].Text(); got != test.text {
+			if got := r.Messages[0].Content; got != test.text {
 				t.Errorf("got the text %q, want %q", got, test.text)
 			}
 		})
@@ -311,12 +312,12 @@ func TestParseChatClients(t *testing.T) {
 			"CN-16 NextChat after a tool call", messagesOf(`{"role":"user","content":"hi"}`, `{"role":"assistant","tool_calls":[{"index":0,"id":"call_1","type":"function","function":{"name":"f","arguments":"{}"}}]}`,
 				`{"role":"tool","name":"f","content":"42","tool_call_id":"call_1"}`),
 			ChatRequest{Messages: []Message{text("user", "hi"), {Role: "assistant", ToolCalls: []ToolCall{{"call_1", "f", "{}"}}},
-				{Role: "tool", Name: "f", ToolCallID: "call_1", Parts: []Part{{"text", "42"}}}}},
+				{Role: "tool", Name: "f", ToolCallID: "call_1", Content: "42"}}},
 		},
 		{
 			"CN-16 openai-node sends its own messages back", messagesOf(`{"role":"user","content":"hi"}`,
 				`{"role":"assistant","content":"hello","refusal":null,"annotations":[],"parsed":null,"audio":null,"function_call":null,"tool_calls":[],"reasoning_content":"hm"}`, `{"role":"user","content":"more"}`),
-			ChatRequest{Messages: []Message{text("user", "hi"), {Role: "assistant", Parts: []Part{{"text", "hello"}}, Reasoning: "hm"}, text("user", "more")}},
+			ChatRequest{Messages: []Message{text("user", "hi"), {Role: "assistant", Content: "hello", Reasoning: "hm"}, text("user", "more")}},
 		},
 	}
 	for _, test := range tests {
@@ -331,13 +332,27 @@ func TestParseChatClients(t *testing.T) {
 
 // text returns a message of which only the role and the text are set.
 func text(role, content string) Message {
-	return Message{Role: role, Parts: []Part{{Type: "text", Text: content}}}
+	return Message{Role: role, Content: content}
 }
 
 // equalRequests compares requests; it makes no difference between an empty and
 // no list.
 func equalRequests(a, b *ChatRequest) bool {
-	return fmt.Sprintf("%#v", emptied(a)) == fmt.Sprintf("%#v", emptied(b))
+	return fmt.Sprintf("%#v", emptied(a)) == fmt.Sprintf("%#v", emptied(b)) && slices.Equal(attached(a), attached(b))
+}
+
+// attached is what a request has attached, but the places and types in which it
+// came.
+func attached(r *ChatRequest) (all []Attachment) {
+	for _, m := range r.Messages {
+		for _, a := range m.Attachments {
+			plain := *a
+			plain.Param, plain.MIME = "", ""
+			all = append(all, plain)
+		}
+		all = append(all, Attachment{})
+	}
+	return all
 }
 
 func emptied(r *ChatRequest) ChatRequest {
@@ -345,7 +360,7 @@ func emptied(r *ChatRequest) ChatRequest {
 	c.Ignored = append([]string{}, r.Ignored...)
 	c.Messages = append([]Message{}, r.Messages...)
 	for i := range c.Messages {
-		c.Messages[i].Parts = append([]Part{}, c.Messages[i].Parts...)
+		c.Messages[i].Attachments = nil // pointers
 		c.Messages[i].ToolCalls = append([]ToolCall{}, c.Messages[i].ToolCalls...)
 	}
 	return c
@@ -360,7 +375,7 @@ func TestParseChatDoesNotKeepTheBody(t *testing.T) {
 	for i := range body {
 		body[i] = '#'
 	}
-	if r.Model != "qwen3-max" || r.Messages[0].Text() != canary || r.Messages[0].Role != "user" {
+	if r.Model != "qwen3-max" || r.Messages[0].Content != canary || r.Messages[0].Role != "user" {
 		t.Errorf("the request changed with the body: %+v", r)
 	}
 }
