@@ -40,6 +40,8 @@ type Completion struct {
 	Model string
 	// Prompt is the text of the turn. The site has no other roles than the user.
 	Prompt string
+	// Files are what the turn has attached, in order.
+	Files []File
 	// Thinking is the mode of thinking.
 	Thinking Thinking
 	// Budget is the largest number of tokens to think with, or 0 for the model's
@@ -187,7 +189,7 @@ type message struct {
 	Role          string        `json:"role"`
 	Content       string        `json:"content"`
 	UserAction    string        `json:"user_action"`
-	Files         []struct{}    `json:"files"`
+	Files         []File        `json:"files"`
 	Timestamp     int64         `json:"timestamp"`
 	Models        []string      `json:"models"`
 	Model         string        `json:"model"`
@@ -241,7 +243,7 @@ func (t Completion) body(now int64) completionBody {
 	}
 	m := message{
 		FID: uuid.NewString(), ParentID: parent, ChildrenIDs: []string{uuid.NewString()},
-		Role: "user", Content: t.Prompt, UserAction: "chat", Files: []struct{}{}, Timestamp: now,
+		Role: "user", Content: t.Prompt, UserAction: "chat", Files: append([]File{}, t.Files...), Timestamp: now,
 		Models: []string{t.Model}, ChatType: chatType, FeatureConfig: t.features(),
 		SubChatType: chatType, ParentIDSnake: parent,
 	}
