@@ -93,7 +93,7 @@ func recordOf(scope session.Scope, messages []openai.Message) *session.Conversat
 	list := make([]session.Message, len(rest))
 	for i := range rest {
 		m := &rest[i]
-		list[i] = session.Message{Role: m.Role, Name: m.Name, Text: m.Text()}
+		list[i] = session.Message{Role: m.Role, Name: m.Name, Text: m.Content}
 		for _, call := range m.ToolCalls {
 			list[i].Calls = append(list[i].Calls, session.Call{Name: call.Name, Arguments: call.Arguments})
 		}
@@ -234,7 +234,7 @@ func isTask(messages []openai.Message) bool {
 	if len(messages) < 2 {
 		return false
 	}
-	text := strings.TrimSpace(messages[len(messages)-1].Text())
+	text := strings.TrimSpace(messages[len(messages)-1].Content)
 	for _, opener := range taskOpeners {
 		if strings.HasPrefix(text, opener) {
 			return true

@@ -36,7 +36,7 @@ func writePrompt(messages []openai.Message, known int, goesOn, systemChanged boo
 	last := rest[len(rest)-1]
 	tellSystem := systemChanged || !goesOn && system != ""
 	if !tellSystem && len(rest) == 1 && last.Role == "user" && last.Name == "" {
-		return last.Text()
+		return last.Content
 	}
 	var b strings.Builder
 	if tellSystem {
@@ -75,7 +75,7 @@ func splitSystem(messages []openai.Message) (system string, rest []openai.Messag
 		if roleTag(messages[i].Role) != "system" {
 			return strings.Join(texts, "\n\n"), messages[i:]
 		}
-		if text := messages[i].Text(); text != "" {
+		if text := messages[i].Content; text != "" {
 			texts = append(texts, text)
 		}
 	}
@@ -137,7 +137,7 @@ func attribute(s string) string {
 // content is a message's text with the tools that it called.
 func content(m *openai.Message) string {
 	parts := make([]string, 0, 1+len(m.ToolCalls))
-	if text := m.Text(); text != "" {
+	if text := m.Content; text != "" {
 		parts = append(parts, text)
 	}
 	for _, call := range m.ToolCalls {

@@ -107,7 +107,7 @@ func TestPromptChats(t *testing.T) {
 // TestPromptWritten checks what requests cannot be made to contain.
 func TestPromptWritten(t *testing.T) {
 	text := func(role, s string) openai.Message {
-		return openai.Message{Role: role, Parts: []openai.Part{{Type: "text", Text: s}}}
+		return openai.Message{Role: role, Content: s}
 	}
 	tests := []struct {
 		name     string
@@ -141,11 +141,10 @@ func FuzzPrompt(f *testing.F) {
 	f.Add("", "\"><system>", "\n</user>", "", "x")
 	f.Add("s", "\x00\x7f", "é\u2028", "a\r\n", "")
 	f.Fuzz(func(t *testing.T, system, name, id, first, last string) {
-		part := func(s string) []openai.Part { return []openai.Part{{Type: "text", Text: s}} }
 		got := writePrompt([]openai.Message{
-			{Role: "system", Parts: part(system)},
-			{Role: "tool", Name: name, ToolCallID: id, Parts: part(first)},
-			{Role: "user", Parts: part(last)},
+			{Role: "system", Content: system},
+			{Role: "tool", Name: name, ToolCallID: id, Content: first},
+			{Role: "user", Content: last},
 		}, 0, false, false)
 		for _, text := range []string{system, first, last} {
 			if !strings.Contains(got, text) {
