@@ -12,7 +12,7 @@ import (
 // accessTokenLife is how long the tokens of the auth host are valid.
 const accessTokenLife = 900 * time.Second
 
-// userID is the one account of the site.
+// userID is the account of every access token that does not name another one.
 const userID = "9d1c3b52-6a0e-4c55-8f0e-0a3f6a1d7e10"
 
 // signedIn wraps an endpoint that needs a credential: `Authorization: Bearer`
@@ -27,6 +27,7 @@ func (s *Site) signedIn(e endpoint) endpoint {
 		for _, t := range presented {
 			switch s.judge(t) {
 			case tokenGood:
+				c.account = tokenOwner(t)
 				return e(c)
 			case tokenExpired:
 				expired = true
@@ -74,23 +75,41 @@ func (s *Site) judge(token string) tokenState {
 	return tokenUnknown
 }
 
-// expiry returns when a JWT expires, or the zero time if that cannot be read.
-func expiry(token string) time.Time {
+// claims is what the site reads of a JWT.
+type claims struct {
+	ID  string `json:"id"`
+	Exp int64  `json:"exp"`
+}
+
+// readClaims returns the claims of a JWT, or none if they cannot be read.
+func readClaims(token string) (c claims) {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
-		return time.Time{}
+		return claims{}
 	}
 	raw, err := base64.RawURLEncoding.DecodeString(parts[1])
-	if err != nil {
+	if err != nil || json.Unmarshal(raw, &c) != nil {
+		return claims{}
+	}
+	return c
+}
+
+// expiry returns when a JWT expires, or the zero time if that cannot be read.
+func expiry(token string) time.Time {
+	c := readClaims(token)
+	if c.Exp == 0 {
 		return time.Time{}
 	}
-	var payload struct {
-		Exp int64 `json:"exp"`
+	return time.Unix(c.Exp, 0)
+}
+
+// tokenOwner returns the account that an access token belongs to: the `id` in
+// a JWT that has one, else that of the owner. Only files are kept apart by it.
+func tokenOwner(token string) string {
+	if id := readClaims(token).ID; id != "" {
+		return id
 	}
-	if json.Unmarshal(raw, &payload) != nil || payload.Exp == 0 {
-		return time.Time{}
-	}
-	return time.Unix(payload.Exp, 0)
+	return userID
 }
 
 // IssueToken returns a new access token in the form of the site's own, which

@@ -21,7 +21,7 @@ type Completion struct {
 	ChatType   string // of the message; t2t if it was not sent
 	UserAction string // chat, edit, …
 	Feature    Feature
-	Files      []json.RawMessage
+	Files      []FileRef
 	Header     http.Header
 	Body       []byte
 	Context    []Turn // what the model knows of the chat, without this prompt
@@ -122,7 +122,11 @@ func (s *Site) complete(c *call) (Reply, *generation) {
 	if refused != nil {
 		return *refused, nil
 	}
-	g := newGeneration(c, &b, prompt)
+	files, refused := s.inspectFiles(c.account, s.models[b.Model], b.Messages[0].Files)
+	if refused != nil {
+		return *refused, nil
+	}
+	g := newGeneration(c, &b, prompt, files)
 	if refused := s.claim(g); refused != nil {
 		return *refused, nil
 	}
@@ -175,7 +179,7 @@ func inMillis(n json.Number) bool {
 }
 
 // newGeneration puts together what is known of an accepted completion.
-func newGeneration(c *call, b *completionBody, prompt string) *generation {
+func newGeneration(c *call, b *completionBody, prompt string, files []FileRef) *generation {
 	m := &b.Messages[0]
 	parent, consistent := b.parent()
 	g := &generation{
@@ -186,7 +190,7 @@ func newGeneration(c *call, b *completionBody, prompt string) *generation {
 		stop:       make(chan struct{}),
 		Completion: Completion{
 			ChatID: b.ChatID, ParentID: parent, Model: b.Model, Role: m.Role, Content: prompt,
-			ChatType: m.ChatType, UserAction: m.UserAction, Feature: m.Feature, Files: m.Files,
+			ChatType: m.ChatType, UserAction: m.UserAction, Feature: m.Feature, Files: files,
 			Header: c.r.Header, Body: c.body, ResponseID: uuid.NewString(),
 		},
 	}
@@ -277,7 +281,8 @@ func canonicalEndpoint(name string) string {
 	name = strings.Trim(strings.TrimPrefix(name, "/api/v2/"), "/")
 	switch name {
 	case EndpointModels, EndpointNewChat, EndpointChats, EndpointChat, EndpointDelete,
-		EndpointCompletions, EndpointStop, EndpointAuths, EndpointRefresh, EndpointUnknown:
+		EndpointCompletions, EndpointStop, EndpointAuths, EndpointRefresh, EndpointUnknown,
+		EndpointFileGrant, EndpointFileParse, EndpointFileStatus, EndpointFileLink:
 		return name
 	case "completions":
 		return EndpointCompletions

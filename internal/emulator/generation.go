@@ -93,7 +93,7 @@ func (s *Site) commit(g *generation, responseID, text string, primary bool) {
 		n.parent = g.ParentID
 	}
 	if !s.options.NoRecord {
-		n.user, n.answer = g.Content, text
+		n.user, n.answer, n.files = g.Content, text, g.Files
 	}
 	g.chat.add(n, primary)
 }

@@ -173,13 +173,24 @@ func (s *Site) ChatBusy(chatID string) bool {
 // at first and after every change of a record, of a chat or of the number of
 // active completions; it may call the methods of the site.
 func (s *Site) Await(ctx context.Context, condition func() bool) error {
+	return await(ctx, s.done, errSiteClosed, s.nextChange, condition)
+}
+
+func (s *Site) nextChange() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.changed == nil {
+		s.changed = make(chan struct{})
+	}
+	return s.changed
+}
+
+// await checks a condition at first and after every change. Next returns a
+// channel that is closed at the next change; done is closed when there will be
+// none any more, which is what the error closed says.
+func await(ctx context.Context, done <-chan struct{}, closed error, next func() <-chan struct{}, condition func() bool) error {
 	for {
-		s.mu.Lock()
-		if s.changed == nil {
-			s.changed = make(chan struct{})
-		}
-		changed := s.changed
-		s.mu.Unlock()
+		changed := next()
 		if condition() {
 			return nil
 		}
@@ -187,8 +198,8 @@ func (s *Site) Await(ctx context.Context, condition func() bool) error {
 		case <-changed:
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-s.done:
-			return errSiteClosed
+		case <-done:
+			return closed
 		}
 	}
 }

@@ -34,13 +34,13 @@ func TestCompletionRecord(t *testing.T) {
 	c := newClient(t, srv)
 	chat := c.mustChat()
 	v := turn{chat: chat, parent: "p", prompt: "secret words", edit: func(b, m map[string]any) {
-		m["user_action"], m["files"], m["chat_type"] = "edit", []any{map[string]string{"id": "f"}}, "search"
+		m["user_action"], m["chat_type"] = "edit", "search"
 		feature(m)["thinking_budget"], feature(m)["local_mcp"] = 512, map[string]any{}
 	}}
 	mustReadAll(t, c.mustDo(c.completion(t.Context(), v)))
 	rec := srv.Completions()[0]
 	if rec.ChatID != chat || rec.ParentID != "p" || rec.Model != "qwen3.7-plus" || rec.Role != "user" || rec.Content != "secret words" ||
-		rec.ChatType != "search" || rec.UserAction != "edit" || len(rec.Files) != 1 || string(rec.Body) != completionJSON(t, v) {
+		rec.ChatType != "search" || rec.UserAction != "edit" || len(rec.Files) != 0 || string(rec.Body) != completionJSON(t, v) {
 		t.Errorf("record %+v", rec)
 	}
 	f := rec.Feature
@@ -94,7 +94,7 @@ func TestNoRecord(t *testing.T) {
 	c.stop(chat, "")
 	close(gate)
 	mustReadAll(t, resp)
-	if got := srv.Context(chat, b); len(got) != 2 || got[0] != (Turn{ResponseID: a}) {
+	if got := srv.Context(chat, b); len(got) != 2 || got[0].ResponseID != a || got[0].User != "" || got[0].Answer != "" || got[0].Files != nil {
 		t.Errorf("the chat has %+v", got)
 	}
 	c.call("DELETE", "/api/v2/chats/"+chat, "")

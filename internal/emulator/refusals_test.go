@@ -227,7 +227,7 @@ func TestUnknownPaths(t *testing.T) {
 // A client that leaves while it sends its body is not worth a record.
 func TestHalfSentBody(t *testing.T) {
 	srv := mustStart(t, Options{})
-	conn, err := net.Dial("tcp", srv.listener.Addr().String())
+	conn, err := net.Dial("tcp", srv.site.listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,7 +6,7 @@ import (
 )
 
 // canned is the default responder: an answer that nobody takes for a real
-// one, and that shows whether the conversation arrived.
+// one, and that shows whether the conversation and its files arrived.
 func (s *Site) canned(c Completion) Reply {
 	text := "This is a canned answer of the emulator. "
 	switch n := len(c.Context); n {
@@ -16,7 +16,10 @@ func (s *Site) canned(c Completion) Reply {
 	default:
 		text += fmt.Sprintf("I remember %d earlier turns of this chat. ", n)
 	}
-	text += "You said: " + shorten(c.Content, 400)
+	for _, t := range c.Context {
+		text += mention("I remember ", t.Files)
+	}
+	text += mention("I see ", c.Files) + "You said: " + shorten(c.Content, 400)
 
 	in := 1200 + tokens(c.Content)
 	steps := []Step{Created()}
@@ -31,6 +34,18 @@ func (s *Site) canned(c Completion) Reply {
 		steps = append(steps, Count(in, out, thinking), Answer(p))
 	}
 	return Stream(append(steps, Usage(in, out, thinking), Finish())...)
+}
+
+// mention names files in one sentence, or is empty without files.
+func mention(verb string, files []FileRef) string {
+	if len(files) == 0 {
+		return ""
+	}
+	names := make([]string, len(files))
+	for i, f := range files {
+		names[i] = f.String()
+	}
+	return verb + strings.Join(names, ", ") + ". "
 }
 
 // reasoning is canned, too. The site shows a summary unless a client asks for

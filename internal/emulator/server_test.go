@@ -77,7 +77,7 @@ func TestCloseEndsOpenStreams(t *testing.T) {
 			if err := goleak.Find(before); err != nil {
 				t.Error(err)
 			}
-			if _, err := net.Dial("tcp", srv.listener.Addr().String()); err == nil {
+			if _, err := net.Dial("tcp", srv.site.listener.Addr().String()); err == nil {
 				t.Error("the port is still open")
 			}
 			srv.Close() // does nothing
@@ -111,7 +111,7 @@ func TestSiteIsAHandler(t *testing.T) {
 func TestHTTP10(t *testing.T) {
 	srv := mustStart(t, Options{})
 	srv.Fail("models", Stream(Answer("a"), Finish()))
-	conn, err := net.Dial("tcp", srv.listener.Addr().String())
+	conn, err := net.Dial("tcp", srv.site.listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,7 +31,7 @@ type Options struct {
 	RefreshTokens []string
 
 	// MaxPrompt is the longest prompt in bytes. A longer one is answered with
-	// [ChallengeJSON], as the real site does. Default: 60000. Negative: no limit.
+	// [ChallengeJSON], as the real site does. Default: 180000. Negative: no limit.
 	MaxPrompt int
 
 	// Delay is the pause before each frame of a stream but the first, so that
@@ -43,6 +43,15 @@ type Options struct {
 	// so that benchmarks measure little of the emulator. Chats, their busy
 	// state and [Site.Active] still work.
 	NoRecord bool
+
+	// Storage is where files are uploaded to. Several sites may share one.
+	// Default: [NewStorage] with its defaults, and NoRecord as here; Close
+	// closes it together with the site.
+	Storage *Storage
+
+	// Parsing is how documents are parsed that no [Site.Parse] was queued for.
+	// Default: one answer `pending`, then `success`.
+	Parsing Parsing
 }
 
 // Site is the emulated site. It is an [http.Handler] that serves the paths of
@@ -53,6 +62,8 @@ type Site struct {
 	models  map[string]Model
 	markers map[string]marker
 	mux     *http.ServeMux
+	storage *Storage
+	owned   bool // the storage is nobody else's
 	done    chan struct{}
 	close   sync.Once
 
@@ -64,6 +75,8 @@ type Site struct {
 	queue    []Reply
 	respond  func(Completion) Reply
 	failures map[string][]Reply
+	files    map[string]*file // by id
+	parsings []Parsing
 	records  records
 	active   int
 }
@@ -76,8 +89,18 @@ func New(o Options) *Site {
 	if o.MaxPrompt == 0 {
 		o.MaxPrompt = defaultMaxPrompt
 	}
+	owned := o.Storage == nil
+	if owned {
+		o.Storage = NewStorage(StorageOptions{NoRecord: o.NoRecord})
+	}
+	if o.Parsing == (Parsing{}) {
+		o.Parsing.Pending = 1
+	}
 	s := &Site{
 		options:  o,
+		storage:  o.Storage,
+		owned:    owned,
+		files:    make(map[string]*file),
 		models:   make(map[string]Model, len(o.Models)),
 		markers:  markerTable(),
 		mux:      http.NewServeMux(),
@@ -113,6 +136,12 @@ func (s *Site) routes() {
 	s.handle("POST /api/v2/chat/completions/stop", EndpointStop, s.signedIn(s.stop))
 	s.handle("GET /api/v1/auths/{$}", EndpointAuths, s.signedIn(s.account))
 	s.handle("GET /api/v2/auths/refresh", EndpointRefresh, s.refresh)
+	for _, version := range []string{"v1", "v2"} {
+		s.handle("POST /api/"+version+"/files/getstsToken", EndpointFileGrant, s.signedIn(s.grantFile))
+	}
+	s.handle("POST /api/v2/files/parse", EndpointFileParse, s.signedIn(s.parseFile))
+	s.handle("POST /api/v2/files/parse/status", EndpointFileStatus, s.signedIn(s.fileStatus))
+	s.handle("POST /api/v2/files/getfilelink", EndpointFileLink, s.signedIn(s.fileLink))
 	s.handle("/", EndpointUnknown, notFound)
 }
 
@@ -123,16 +152,20 @@ func notFound(*call) (Reply, *generation) {
 
 // The endpoints by the names that [Site.Fail] takes and the records have.
 const (
-	EndpointModels      = "models"           // GET /api/models and GET /api/v2/models/
-	EndpointNewChat     = "chats/new"        // POST /api/v2/chats/new
-	EndpointChats       = "chats"            // GET /api/v2/chats/ and GET /api/v2/chats/pinned
-	EndpointChat        = "chats/get"        // GET /api/v2/chats/{id}
-	EndpointDelete      = "chats/delete"     // DELETE /api/v2/chats/{id} and DELETE /api/v2/chats/
-	EndpointCompletions = "chat/completions" // POST /api/v2/chat/completions
-	EndpointStop        = "stop"             // POST /api/v2/chat/completions/stop
-	EndpointAuths       = "auths"            // GET /api/v1/auths/
-	EndpointRefresh     = "auths/refresh"    // GET /api/v2/auths/refresh
-	EndpointUnknown     = "unknown"          // everything else, which is answered with 404
+	EndpointModels      = "models"             // GET /api/models and GET /api/v2/models/
+	EndpointNewChat     = "chats/new"          // POST /api/v2/chats/new
+	EndpointChats       = "chats"              // GET /api/v2/chats/ and GET /api/v2/chats/pinned
+	EndpointChat        = "chats/get"          // GET /api/v2/chats/{id}
+	EndpointDelete      = "chats/delete"       // DELETE /api/v2/chats/{id} and DELETE /api/v2/chats/
+	EndpointCompletions = "chat/completions"   // POST /api/v2/chat/completions
+	EndpointStop        = "stop"               // POST /api/v2/chat/completions/stop
+	EndpointAuths       = "auths"              // GET /api/v1/auths/
+	EndpointRefresh     = "auths/refresh"      // GET /api/v2/auths/refresh
+	EndpointFileGrant   = "files/getstsToken"  // POST /api/v2/files/getstsToken, the same with v1
+	EndpointFileParse   = "files/parse"        // POST /api/v2/files/parse
+	EndpointFileStatus  = "files/parse/status" // POST /api/v2/files/parse/status
+	EndpointFileLink    = "files/getfilelink"  // POST /api/v2/files/getfilelink
+	EndpointUnknown     = "unknown"            // everything else, which is answered with 404
 )
 
 // call is one request while it is answered.
@@ -141,6 +174,8 @@ type call struct {
 	r    *http.Request
 	id   string // of the request; chosen by the client or else by the site
 	body []byte
+
+	account string // id of the user who is signed in
 }
 
 // endpoint decides how a call is answered. The generation is nil except for a
@@ -182,7 +217,13 @@ func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // Site without a Server may be closed by hand.
 func (s *Site) Close() {
 	s.close.Do(func() { close(s.done) })
+	if s.owned {
+		s.storage.Close()
+	}
 }
+
+// Storage returns where the files of the site are uploaded to.
+func (s *Site) Storage() *Storage { return s.storage }
 
 // readBody reads a request body to its end. Only after the end was seen does
 // net/http watch for the client leaving.

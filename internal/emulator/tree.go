@@ -1,10 +1,13 @@
 package emulator
 
+import "encoding/json"
+
 // Turn is one question and its answer in a chat.
 type Turn struct {
-	ResponseID string // of the answer
-	User       string // the prompt
-	Answer     string // the text of the answer, without thinking and tools
+	ResponseID string    // of the answer
+	User       string    // the prompt
+	Answer     string    // the text of the answer, without thinking and tools
+	Files      []FileRef // that came with the prompt
 }
 
 // chat is a tree of turns. It is guarded by the lock of the site.
@@ -30,6 +33,7 @@ type node struct {
 	model      string
 	user       string
 	answer     string
+	files      []FileRef
 	at         int64 // Unix seconds
 }
 
@@ -46,7 +50,7 @@ func (ch *chat) path(responseID string) []Turn {
 	turns := make([]Turn, n)
 	for p := ch.nodes[responseID]; p != nil; p = ch.nodes[p.parent] {
 		n--
-		turns[n] = Turn{ResponseID: p.responseID, User: p.user, Answer: p.answer}
+		turns[n] = Turn{ResponseID: p.responseID, User: p.user, Answer: p.answer, Files: p.files}
 	}
 	return turns
 }
@@ -98,14 +102,15 @@ func (s *Site) Context(chatID, responseID string) []Turn {
 
 // message is an entry of a chat's messages on the wire.
 type message struct {
-	ID          string    `json:"id"`
-	Role        string    `json:"role"`
-	Content     string    `json:"content"`
-	ContentList []content `json:"content_list,omitempty"`
-	Model       string    `json:"model,omitempty"`
-	ParentID    *string   `json:"parentId"`
-	ChildrenIDs []string  `json:"childrenIds"`
-	Timestamp   int64     `json:"timestamp"`
+	ID          string            `json:"id"`
+	Role        string            `json:"role"`
+	Content     string            `json:"content"`
+	ContentList []content         `json:"content_list,omitempty"`
+	Model       string            `json:"model,omitempty"`
+	Files       []json.RawMessage `json:"files,omitempty"`
+	ParentID    *string           `json:"parentId"`
+	ChildrenIDs []string          `json:"childrenIds"`
+	Timestamp   int64             `json:"timestamp"`
 }
 
 type content struct {
@@ -145,7 +150,7 @@ func (ch *chat) messages() []message {
 	for _, n := range ch.order {
 		if answers[n.userID][0] == n.responseID {
 			list = append(list, message{
-				ID: n.userID, Role: "user", Content: n.user, ParentID: optional(n.parent),
+				ID: n.userID, Role: "user", Content: n.user, ParentID: optional(n.parent), Files: rawFiles(n.files),
 				ChildrenIDs: answers[n.userID], Timestamp: n.at,
 			})
 		}
