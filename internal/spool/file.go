@@ -169,8 +169,10 @@ func (in *intake) finish() *File {
 	f := &File{size: in.size, crc: in.crc, head: in.head, disk: in.disk}
 	in.sum.Sum(f.sum[:0])
 	if f.disk == nil {
-		f.memory = make([]byte, len(in.memory)) // append has left room that nobody needs
-		copy(f.memory, in.memory)
+		f.memory = in.memory
+		if room := cap(f.memory) - len(f.memory); room > len(f.memory)/8 { // append left it, and nobody needs it
+			f.memory = append(make([]byte, 0, len(in.memory)), in.memory...)
+		}
 		f.head = append([]byte(nil), f.memory[:min(headSize, len(f.memory))]...)
 	}
 	return f
