@@ -89,7 +89,7 @@ func asf(head []byte, c claim) (finding, bool) {
 	if claimsSound(c) {
 		return finding{Type: Type{MIME: "audio/x-ms-wma"}}, true
 	}
-	return finding{Type: wmv}, true
+	return finding{Type: wmv, also: Audio}, true
 }
 
 // oggMedia tells Ogg with sound, which is accepted, from that with video, by the
