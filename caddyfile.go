@@ -58,6 +58,12 @@ func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //		cors          <origin>...
 //		public_models on|off
 //
+//		storage_endpoint <url>
+//		sts_endpoint     on|off
+//		vision_model     <model>
+//		fetch_allow      <address>...
+//		long_prompts     upload|refuse
+//
 //		heartbeat       <duration>
 //		first_byte_hold <duration>
 //		idle_timeout    <duration>
@@ -69,6 +75,12 @@ func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //		max_prompt      <size>
 //		max_frame       <size>
 //		max_answer      <size>
+//
+//		max_image    <size>
+//		max_video    <size>
+//		max_audio    <size>
+//		max_document <size>
+//		max_spool    <size>
 //
 //		max_streams             <count>
 //		max_streams_per_key     <count>
@@ -113,6 +125,16 @@ func (h *Handler) subdirectives() map[string]subdirective {
 		"chats":                   {parse: h.parseChats},
 		"cors":                    {parse: h.parseCORS},
 		"public_models":           onOff(&h.PublicModels),
+		"storage_endpoint":        {parse: h.parseStorageEndpoint},
+		"vision_model":            word(&h.VisionModel),
+		"fetch_allow":             {parse: h.parseFetchAllow},
+		"sts_endpoint":            onOff(&h.STSEndpoint),
+		"long_prompts":            oneOf(&h.LongPrompts, longUpload, longRefuse),
+		"max_image":               size(&h.MaxImage),
+		"max_video":               size(&h.MaxVideo),
+		"max_audio":               size(&h.MaxAudio),
+		"max_document":            size(&h.MaxDocument),
+		"max_spool":               size(&h.MaxSpool),
 		"heartbeat":               duration(&h.Heartbeat),
 		"first_byte_hold":         duration(&h.FirstByteHold),
 		"idle_timeout":            duration(&h.IdleTimeout),
@@ -214,6 +236,23 @@ func (h *Handler) parseBaseURL(d *caddyfile.Dispenser) error {
 		return err
 	}
 	return wrap(d, "base_url", checkBaseURL(h.BaseURL))
+}
+
+// parseStorageEndpoint parses `storage_endpoint <url>`.
+func (h *Handler) parseStorageEndpoint(d *caddyfile.Dispenser) error {
+	if err := word(&h.StorageEndpoint).parse(d); err != nil {
+		return err
+	}
+	return wrap(d, "storage_endpoint", checkBaseURL(h.StorageEndpoint))
+}
+
+// parseFetchAllow parses `fetch_allow <address>…`.
+func (h *Handler) parseFetchAllow(d *caddyfile.Dispenser) error {
+	if h.FetchAllow = d.RemainingArgs(); len(h.FetchAllow) == 0 {
+		return d.Err("fetch_allow takes at least one address or network, such as 192.168.1.10 or 10.0.0.0/8")
+	}
+	_, err := parsePrefixes(h.FetchAllow)
+	return wrap(d, "fetch_allow", err)
 }
 
 // parseTransport parses `transport <module> { … }`.

@@ -179,7 +179,7 @@ func checkBaseURL(s string) error {
 		return fmt.Errorf("%q is not of the form https://host", s)
 	}
 	if strings.Trim(u.Path, "/") != "" || u.User != nil || strings.ContainsAny(s, "?#") {
-		return errors.New("the address of the site ends after the host and port")
+		return errors.New("the address ends after the host and port")
 	}
 	return nil
 }

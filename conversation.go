@@ -28,6 +28,7 @@ type conversation struct {
 	tenant   string
 	model    string
 	messages []openai.Message // nil once the turn cannot start over
+	attached *attachments     // of the messages
 
 	shared *sessions // nil without a record of conversations
 	record *session.Conversation
@@ -45,12 +46,12 @@ type conversation struct {
 
 // converse finds out where the conversation of a request goes on. Who got it must
 // call close.
-func (h *Handler) converse(r *http.Request, who caller, model string, messages []openai.Message) (*conversation, error) {
+func (h *Handler) converse(r *http.Request, who caller, model string, messages []openai.Message, attached *attachments) (*conversation, error) {
 	forced, err := demandsNewChat(r)
 	if err != nil {
 		return nil, err
 	}
-	c := &conversation{h: h, tenant: who.tenant, model: model, messages: messages}
+	c := &conversation{h: h, tenant: who.tenant, model: model, messages: messages, attached: attached}
 	found := false
 	defer func() {
 		if !found { // a store has panicked
@@ -58,7 +59,7 @@ func (h *Handler) converse(r *http.Request, who caller, model string, messages [
 		}
 	}()
 	if c.shared = h.sessions(); c.shared != nil {
-		c.record = recordOf(session.Scope{Tenant: who.tenant, Account: h.accountID, Model: model}, messages)
+		c.record = recordOf(session.Scope{Tenant: who.tenant, Account: h.accountID, Model: model}, messages, attached)
 		c.keep = h.Chats != chatsTemporary && !isTask(messages)
 	}
 	c.newChat()
@@ -69,8 +70,10 @@ func (h *Handler) converse(r *http.Request, who caller, model string, messages [
 	return c, nil
 }
 
-// close gives back what converse has taken and begin has not taken over.
+// close gives back what converse has taken and begin has not taken over, and the
+// attachments.
 func (c *conversation) close() {
+	c.attached.release()
 	c.lease.end()
 	c.shared.release(c.h.logger)
 }
@@ -88,7 +91,7 @@ func demandsNewChat(r *http.Request) (bool, error) {
 }
 
 // recordOf returns a conversation as the record knows it.
-func recordOf(scope session.Scope, messages []openai.Message) *session.Conversation {
+func recordOf(scope session.Scope, messages []openai.Message, attached *attachments) *session.Conversation {
 	system, rest := splitSystem(messages)
 	list := make([]session.Message, len(rest))
 	for i := range rest {
@@ -97,6 +100,9 @@ func recordOf(scope session.Scope, messages []openai.Message) *session.Conversat
 		for _, call := range m.ToolCalls {
 			list[i].Calls = append(list[i].Calls, session.Call{Name: call.Name, Arguments: call.Arguments})
 		}
+	}
+	for _, a := range attached.list {
+		list[a.message].Files = append(list[a.message].Files, a.identity())
 	}
 	return session.New(scope, system, list)
 }
@@ -135,13 +141,53 @@ func (c *conversation) newChat() {
 	}
 }
 
-// prompt writes what the site does not know yet.
-func (c *conversation) prompt() (string, error) {
-	prompt := writePrompt(c.messages, c.place.Known, c.place.ChatID != "", c.place.SystemChanged)
-	if int64(len(prompt)) > c.h.MaxPrompt {
-		return "", errPromptTooLong(len(prompt), c.h.MaxPrompt)
+// prepare completes a turn with what the site does not know yet.
+func (c *conversation) prepare(t *turn) error {
+	_, rest := splitSystem(c.messages)
+	send, leftOut, err := c.attached.toSend(c.place.Known, len(rest)-1)
+	if err != nil {
+		return err
 	}
-	return prompt, nil
+	for _, a := range send {
+		if kind := a.kind(); a.err == nil && !takes(t.info, kind) {
+			return errNotTaken(a.Param, t.model, kind)
+		}
+	}
+	p := prompt{
+		messages: c.messages, known: c.place.Known, goesOn: c.place.ChatID != "", systemChanged: c.place.SystemChanged,
+		attached: notes(send, leftOut),
+	}
+	t.attached, t.toSend, t.long = c.attached, send, false
+	if t.prompt = p.write(); int64(len(t.prompt)) <= c.h.MaxPrompt {
+		return nil
+	}
+	if c.h.LongPrompts == longRefuse || tooLong(len(t.prompt), t.info) {
+		return errPromptTooLong(len(t.prompt), c.h.MaxPrompt)
+	}
+	return c.shorten(t, &p)
+}
+
+// bytesPerToken is about how much text a token stands for.
+const bytesPerToken = 4
+
+// tooLong reports whether a model cannot take as much text, however it is sent.
+func tooLong(size int, m qwen.Model) bool {
+	return m.MaxContext > 0 && size/bytesPerToken > m.MaxContext
+}
+
+// shorten moves most of a prompt that is too long for the site into a file, which
+// the model reads whole.
+func (c *conversation) shorten(t *turn, p *prompt) error {
+	inline, document := p.split(int(c.h.MaxPrompt))
+	const name = "prompt.txt"
+	file, err := c.h.receive(incoming{from: strings.NewReader(document), name: name, param: "messages"})
+	if err != nil {
+		return err
+	}
+	a := &attachment{Attachment: &openai.Attachment{Kind: openai.AttachedFile, Param: "messages"}, message: -1, name: name, content: file}
+	c.attached.list = append(c.attached.list, a)
+	t.prompt, t.long, t.toSend = inline, true, append(t.toSend, a)
+	return nil
 }
 
 // digestSize is how much text is digested at once: pieces are small, and there
@@ -194,23 +240,23 @@ func (c *conversation) complete(ctx context.Context, chatID, responseID string) 
 // more.
 func (c *conversation) placed() bool { return c.place.ChatID == "" || c.messages == nil }
 
-// startOver prepares the turn for a new chat after the site has refused it in the
-// one that was found. It returns the new prompt, or the error to answer with.
-func (c *conversation) startOver(ctx context.Context, cause error) (string, error) {
+// startOver prepares a turn for a new chat after the site has refused it in the
+// one that was found, or returns the error to answer with.
+func (c *conversation) startOver(ctx context.Context, t *turn, cause error) error {
 	busy, lost := isKind(cause, qwen.KindBusy), isKind(cause, qwen.KindChatNotFound)
 	if c.placed() || !busy && !lost {
-		return "", cause
+		return cause
 	}
 	if lost {
 		c.shared.check(c.h.logger, c.shared.store.ForgetTurns(ctx, c.h.accountID, c.place.ChatID))
 	}
 	c.newChat()
 	c.reply, c.raw, c.thinking = session.Reply{}, nil, false
-	prompt, err := c.prompt()
+	err := c.prepare(t)
 	if err != nil && busy {
-		return "", cause // the chat will be free in a moment, the prompt stays too long
+		return cause // the chat will be free in a moment, the prompt stays too long
 	}
-	return prompt, err
+	return err
 }
 
 func isKind(err error, kind qwen.Kind) bool {

@@ -60,7 +60,7 @@ func runDemo(ctx context.Context, out io.Writer) (err error) {
 	}
 	defer os.RemoveAll(dir) // after Caddy has stopped
 	key := newGeneratedKey()
-	config, err := demoConfig(site.URL(), key, filepath.Join(dir, "sessions.db"))
+	config, err := demoConfig(site, key, filepath.Join(dir, "sessions.db"))
 	if err != nil {
 		return err
 	}
@@ -92,12 +92,13 @@ Press Ctrl+C to stop.
 
 // demoConfig returns the configuration of a Caddy that serves nothing but the
 // handler, writes no files but the session store and opens no other port.
-func demoConfig(siteURL, key, sessionsPath string) ([]byte, error) {
+func demoConfig(site *emulator.Server, key, sessionsPath string) ([]byte, error) {
 	handler := &Handler{
-		BaseURL:     siteURL,
-		Accounts:    []*Account{{Label: "demo", Token: "demo"}},
-		APIKeys:     []*APIKey{{Name: "demo", Keys: []string{key}}},
-		SessionsRaw: caddyconfig.JSONModuleObject(SQLiteSessions{Path: sessionsPath}, "store", "sqlite", nil),
+		BaseURL:         site.URL(),
+		Accounts:        []*Account{{Label: "demo", Token: "demo"}},
+		StorageEndpoint: site.StorageURL(),
+		APIKeys:         []*APIKey{{Name: "demo", Keys: []string{key}}},
+		SessionsRaw:     caddyconfig.JSONModuleObject(SQLiteSessions{Path: sessionsPath}, "store", "sqlite", nil),
 	}
 	server := &caddyhttp.Server{
 		Listen:    []string{"127.0.0.1:0"},

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-qwen/caddy-qwen/openai"
+	"github.com/caddy-qwen/caddy-qwen/oss"
 	"github.com/caddy-qwen/caddy-qwen/qwen"
 )
 
@@ -55,18 +56,32 @@ func describe(err error) *problem {
 	var (
 		request  *openai.Error
 		site     *qwen.Error
+		part     *partError
+		upload   *uploadError
+		storage  *oss.Error
 		tooLarge *http.MaxBytesError
 		handler  caddyhttp.HandlerError
 	)
 	switch {
+	case errors.As(err, &part):
+		p := describe(part.err)
+		p.Param = part.param
+		return p
 	case errors.As(err, &request):
 		return &problem{Error: *request, class: classClient, final: request.Status < 500}
+	case errors.As(err, &upload):
+		return describeUpload(upload)
+	case errors.As(err, &storage):
+		return describeStorage(storage)
 	case errors.As(err, &site):
 		return describeSite(site)
 	case errors.As(err, &tooLarge):
 		return requestTooLarge(tooLarge.Limit)
 	case errors.As(err, &handler) && handler.StatusCode == http.StatusRequestEntityTooLarge:
 		return requestTooLarge(0)
+	}
+	if p := describeIntake(err); p != nil {
+		return p
 	}
 	for known, p := range ownProblems {
 		if errors.Is(err, known) {
@@ -90,6 +105,11 @@ var ownProblems = map[error]problem{
 		Error: openai.Error{Status: http.StatusServiceUnavailable, Code: "sessions_unavailable",
 			Message: "The server has no record of its chats: sessions are off, or the session store does not work at the moment, which the log tells. So it cannot know which chats are yours."},
 		class: classClient, retryAfter: 30 * time.Second,
+	},
+	errExiting: {
+		Error: openai.Error{Status: http.StatusServiceUnavailable, Code: "server_stopping",
+			Message: "The server is being stopped, and the upload was ended. Try again when it runs again."},
+		class: classClient, retryAfter: 5 * time.Second,
 	},
 	errTooManyStreams: {
 		Error: openai.Error{Status: http.StatusTooManyRequests, Code: "too_many_streams",
@@ -294,6 +314,7 @@ func (h *Handler) logProblem(r *http.Request, p *problem, err error) {
 		zap.String("class", string(p.class)),
 	}
 	fields = append(fields, siteFields(err)...)
+	fields = append(fields, storageFields(err)...)
 	if p.Code == "internal_error" {
 		fields = append(fields, zap.Error(err))
 	}

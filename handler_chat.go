@@ -18,23 +18,32 @@ import (
 
 // serveChat answers POST /v1/chat/completions.
 func (h *Handler) serveChat(w http.ResponseWriter, r *http.Request, who caller) {
-	if err := h.chat(w, r, who); err != nil {
+	h.admit(w, r, who, func(shared *state) error { return h.chat(w, r, who, shared) })
+}
+
+// admit counts a request among those that are being answered, and has serve
+// answer it.
+func (h *Handler) admit(w http.ResponseWriter, r *http.Request, who caller, serve func(shared *state) error) {
+	err := func() error {
+		shared, err := h.stateKey.acquire()
+		if err != nil {
+			return err
+		}
+		defer h.stateKey.release()
+		leave, err := shared.slots.enter(who.tenant, h.MaxStreams, h.MaxStreamsPerKey)
+		if err != nil {
+			return err
+		}
+		defer leave()
+		return serve(shared)
+	}()
+	if err != nil {
 		h.writeError(w, r, err)
 	}
 }
 
 // chat answers a chat request, or returns why it cannot be answered.
-func (h *Handler) chat(w http.ResponseWriter, r *http.Request, who caller) error {
-	shared, err := h.stateKey.acquire()
-	if err != nil {
-		return err
-	}
-	defer h.stateKey.release()
-	leave, err := shared.slots.enter(who.tenant, h.MaxStreams, h.MaxStreamsPerKey)
-	if err != nil {
-		return err
-	}
-	defer leave()
+func (h *Handler) chat(w http.ResponseWriter, r *http.Request, who caller, shared *state) error {
 	t, out, stream, err := h.prepareChat(w, r, who, shared)
 	if err != nil {
 		return err
@@ -47,22 +56,26 @@ func (h *Handler) chat(w http.ResponseWriter, r *http.Request, who caller) error
 // garbage once the site has begun to answer, however long the answer takes. The
 // turn's conversation has to be closed.
 func (h *Handler) prepareChat(w http.ResponseWriter, r *http.Request, who caller, shared *state) (*turn, answer, bool, error) {
-	req, err := h.readChat(w, r, shared)
+	req, attached, err := h.readChat(w, r, who, shared)
 	if err != nil {
 		return nil, nil, false, err
 	}
-	if h.credential.Empty() {
-		return nil, nil, false, errNoCredential
+	return h.prepareTurn(w, r, who, shared, req, attached)
+}
+
+// prepareTurn makes a turn of a chat request. It takes over the attachments.
+func (h *Handler) prepareTurn(w http.ResponseWriter, r *http.Request, who caller, shared *state, req *openai.ChatRequest, attached *attachments) (*turn, answer, bool, error) {
+	t := &turn{host: r.Host}
+	model, err := h.chooseModelFor(r, req.Model, shared, attached)
+	if err == nil {
+		t.model, t.info = model.Model.ID, model.Model
+		t.conversation, err = h.converse(r, who, t.model, req.Messages, attached)
 	}
-	model, err := h.chooseModel(r, req.Model, shared)
 	if err != nil {
+		attached.release()
 		return nil, nil, false, err
 	}
-	t := &turn{model: model.Model.ID}
-	if t.conversation, err = h.converse(r, who, t.model, req.Messages); err != nil {
-		return nil, nil, false, err
-	}
-	if t.prompt, err = t.conversation.prompt(); err != nil {
+	if err = t.conversation.prepare(t); err != nil {
 		t.conversation.close()
 		return nil, nil, false, err
 	}
@@ -78,18 +91,18 @@ func (h *Handler) prepareChat(w http.ResponseWriter, r *http.Request, who caller
 	return t, openai.NewCompletion(id, t.model, time.Now().Unix()), false, nil
 }
 
-// readChat reads and parses the body. Of large bodies only so many are in memory
-// at the same time.
-func (h *Handler) readChat(w http.ResponseWriter, r *http.Request, shared *state) (*openai.ChatRequest, error) {
+// readChat reads and parses the body, and takes in its attachments. Of large
+// bodies only so many are in memory at the same time.
+func (h *Handler) readChat(w http.ResponseWriter, r *http.Request, who caller, shared *state) (*openai.ChatRequest, *attachments, error) {
 	if err := checkBody(r); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	source := http.MaxBytesReader(w, r.Body, h.MaxBody)
 	body, err := io.ReadAll(io.LimitReader(source, smallBody))
 	if len(body) == smallBody && err == nil {
 		share := min(h.MaxBody, bodyMemory)
 		if err := h.awaitMemory(r, shared, share); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		defer shared.bodies.Release(share)
 		var rest []byte
@@ -97,9 +110,14 @@ func (h *Handler) readChat(w http.ResponseWriter, r *http.Request, shared *state
 		body = append(body, rest...)
 	}
 	if err != nil {
-		return nil, bodyError(err)
+		return nil, nil, bodyError(err)
 	}
-	return openai.ParseChat(body, openai.Limits{MaxTokens: h.MaxJSONTokens, MaxDepth: h.MaxJSONDepth, MaxText: max(4<<20, int(h.MaxPrompt))})
+	req, err := openai.ParseChat(body, openai.Limits{MaxTokens: h.MaxJSONTokens, MaxDepth: h.MaxJSONDepth, MaxText: max(4<<20, int(h.MaxPrompt))})
+	if err != nil {
+		return nil, nil, err
+	}
+	attached, err := h.takeAttachments(r.Context(), who, req.Messages)
+	return req, attached, err
 }
 
 // awaitMemory takes a share of the memory for large bodies.
@@ -187,6 +205,22 @@ func (h *Handler) chooseModel(r *http.Request, name string, shared *state) (reso
 		h.logSubstitute(found, shared)
 	}
 	return found, nil
+}
+
+// chooseModelFor is chooseModel for a request with attachments: if the model does
+// not take them, another one that the owner has chosen for this may.
+func (h *Handler) chooseModelFor(r *http.Request, name string, shared *state, attached *attachments) (resolution, error) {
+	if h.credential.Empty() {
+		return resolution{}, errNoCredential
+	}
+	model, err := h.chooseModel(r, name, shared)
+	if err != nil || h.VisionModel == "" || attached.takesAll(model.Model) {
+		return model, err
+	}
+	if seeing, err := h.chooseModel(r, h.VisionModel, shared); err == nil && attached.takesAll(seeing.Model) {
+		return seeing, nil
+	}
+	return model, nil
 }
 
 // logSubstitute logs, once, that another model takes the place of one.

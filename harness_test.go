@@ -116,6 +116,9 @@ func (g *gateway) adapt(s setup) []byte {
 	if !strings.Contains("\n"+s.qwen, "\nsessions ") {
 		block += "\nsessions sqlite " + g.sessions
 	}
+	if !strings.Contains("\n"+s.qwen, "\nstorage_endpoint ") {
+		block += "\nstorage_endpoint " + g.site.StorageURL()
+	}
 	if !s.bare {
 		block += fmt.Sprintf("\naccount {\ntoken %s\ncookies \"ssxmod=%s; token=%s\"\n}\napi_key %s\n", testToken, testCookie, testToken, testKey)
 	}

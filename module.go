@@ -95,6 +95,30 @@ type Handler struct {
 	// where it is required; shorter than the time for which sessions are kept.
 	DeleteChatsAfter caddy.Duration `json:"delete_chats_after,omitempty"`
 
+	// The address of the object storage, such as `http://127.0.0.1:9000`, in place of
+	// the one that the site names with each upload; http is possible only here.
+	// Default: what the site names, which must be a host of `aliyuncs.com`.
+	StorageEndpoint string `json:"storage_endpoint,omitempty"`
+
+	// The model that answers requests with images, videos or sound if the one that
+	// they name does not take these. Default: such requests are refused.
+	VisionModel string `json:"vision_model,omitempty"`
+
+	// Addresses and networks, such as `192.168.1.10` or `10.0.0.0/8`, from which
+	// files may be fetched that clients name by a URL, on any port, besides those of
+	// public servers on the ports 80 and 443. Default: none.
+	FetchAllow []string `json:"fetch_allow,omitempty"`
+
+	// Whether callers may have upload grants of their own from
+	// `/v2/files/getstsToken`. Default: `true`.
+	STSEndpoint *bool `json:"sts_endpoint,omitempty"`
+
+	// What happens to prompts larger than `max_prompt`. `upload`: most of the text
+	// goes along as a file, which the model reads, and the header
+	// `X-Qwen-Long-Prompt: uploaded` tells so. `refuse`: the request is refused with
+	// `context_length_exceeded`. Default: `upload`.
+	LongPrompts string `json:"long_prompts,omitempty"`
+
 	// The origins whose pages may call the API from a browser, such as
 	// `https://app.example.com`, or `*` for all. Default: none.
 	CORSOrigins []string `json:"cors_origins,omitempty"`
@@ -132,7 +156,8 @@ type Handler struct {
 	// The largest prompt in bytes of UTF-8 that is sent to the site as text: the
 	// new message where a conversation goes on in its chat, and the system text
 	// and the history, too, in a new one. The site answers longer ones with its
-	// verification page. Default: 160000 (160 kB).
+	// verification page; `long_prompts` tells what happens to them instead.
+	// Default: 160000 (160 kB).
 	MaxPrompt int64 `json:"max_prompt,omitempty"`
 
 	// The largest single event of the site's stream in bytes.
@@ -142,6 +167,23 @@ type Handler struct {
 	// The largest answer, reasoning included, in bytes; a longer one ends with
 	// the finish reason `length`. Default: 16777216 (16 MiB).
 	MaxAnswer int64 `json:"max_answer,omitempty"`
+
+	// The largest image in bytes. Default: 10000000 (10 MB).
+	MaxImage int64 `json:"max_image,omitempty"`
+
+	// The largest video in bytes. Default: 500000000 (500 MB).
+	MaxVideo int64 `json:"max_video,omitempty"`
+
+	// The largest sound file in bytes. Default: 100000000 (100 MB).
+	MaxAudio int64 `json:"max_audio,omitempty"`
+
+	// The largest document in bytes. Default: 50000000 (50 MB).
+	MaxDocument int64 `json:"max_document,omitempty"`
+
+	// How many bytes of files on their way to the site may be in temporary files
+	// at the same time, in the directory `qwen/spool` of Caddy's data directory.
+	// Files of up to 256 KiB are kept in memory. Default: 2147483648 (2 GiB).
+	MaxSpool int64 `json:"max_spool,omitempty"`
 
 	// The largest number of chat requests served at once. Default: 256.
 	MaxStreams int `json:"max_streams,omitempty"`
@@ -171,6 +213,8 @@ type Handler struct {
 	sessionStore SessionStore   // nil without a record of conversations
 	accountID    session.Digest // of the account on the site
 	housekeeper  *housekeeper   // nil without a record
+
+	*files
 }
 
 // Account is the owner's account on the site: what the owner's own browser

@@ -20,41 +20,93 @@ const (
 	branchNote  = "What was said after your last answer is in <conversation_history>, oldest message first. Answer the message after it."
 	systemNote  = "From here on, the text in <system> takes the place of the earlier one."
 	noSystem    = "From here on, the earlier text in <system> does not apply any more."
+
+	// What a long prompt says of the file in which most of it is.
+	beforeInFile  = "What comes before this message is in the attached file prompt.txt. Read the whole of it first, then answer the message below."
+	messageInFile = "My message is in the attached file prompt.txt, with all that belongs to it. Read the whole of it, and answer it as if it stood here."
 )
 
-// writePrompt makes one text of what the site does not know of a conversation: of
-// all messages in a new chat, and of those after the first known ones, not
-// counting the system text, in a chat that goes on. The system text is part of it
-// if the chat is new or knows another one. A single user message is sent as it
-// is.
-func writePrompt(messages []openai.Message, known int, goesOn, systemChanged bool) string {
-	system, rest := splitSystem(messages)
-	rest = rest[min(known, len(rest)):]
-	if len(rest) == 0 {
-		return system
+// prompt is what is to be said on the site in one turn: what the site does not
+// know of a conversation.
+type prompt struct {
+	messages []openai.Message
+	// known is how many messages the site knows, the system text not counted.
+	known int
+	// goesOn tells that the turn goes on in a chat. The system text is part of the
+	// prompt if it does not, or if it has changed.
+	goesOn, systemChanged bool
+	// attached are notes on the attachments of messages.
+	attached map[int][]string
+}
+
+// write makes one text of the prompt. A single user message is sent as it is.
+func (p *prompt) write() string {
+	before, last, plain := p.parts()
+	if plain {
+		return last
 	}
-	last := rest[len(rest)-1]
-	tellSystem := systemChanged || !goesOn && system != ""
-	if !tellSystem && len(rest) == 1 && last.Role == "user" && last.Name == "" {
-		return last.Content
+	return strings.TrimSuffix(before+last, "\n\n")
+}
+
+// split makes two texts of a prompt that is longer than limit: what is to be said,
+// and what goes along as a file. The newest message is said if it is not too long
+// itself.
+func (p *prompt) split(limit int) (inline, document string) {
+	before, last, plain := p.parts()
+	if inline = beforeInFile + "\n\n" + strings.TrimSuffix(last, "\n\n"); !plain && before != "" && len(inline) <= limit {
+		return inline, strings.TrimSuffix(before, "\n\n")
+	}
+	return messageInFile, p.write()
+}
+
+// parts returns the newest message, and what comes before it. If it is plain, it is
+// all there is, and has no marks.
+func (p *prompt) parts() (before, last string, plain bool) {
+	system, all := splitSystem(p.messages)
+	known := min(p.known, len(all))
+	rest := all[known:]
+	if len(rest) == 0 {
+		return "", system, true
+	}
+	newest := &rest[len(rest)-1]
+	tellSystem := p.systemChanged || !p.goesOn && system != ""
+	if !tellSystem && len(rest) == 1 && newest.Role == "user" && newest.Name == "" {
+		return "", newest.Content, true
 	}
 	var b strings.Builder
 	if tellSystem {
-		writeSystem(&b, system, systemChanged)
+		writeSystem(&b, system, p.systemChanged)
 	}
 	if history := rest[:len(rest)-1]; len(history) > 0 {
 		note := historyNote
-		if goesOn {
+		if p.goesOn {
 			note = branchNote
 		}
 		b.WriteString(note + "\n\n<conversation_history>\n")
 		for i := range history {
-			section(&b, roleTag(history[i].Role), attributes(&history[i]), content(&history[i]))
+			section(&b, roleTag(history[i].Role), attributes(&history[i]), textOf(&history[i], p.attached[known+i]))
 		}
 		b.WriteString("</conversation_history>\n\n")
 	}
-	section(&b, currentTag(last.Role), attributes(&last), content(&last))
-	return strings.TrimSuffix(b.String(), "\n\n")
+	before = b.String()
+	b.Reset()
+	section(&b, currentTag(newest.Role), attributes(newest), textOf(newest, p.attached[len(all)-1]))
+	return before, b.String(), false
+}
+
+// notes tells of the attachments of messages where these stand in a text.
+func notes(sent, leftOut []*attachment) map[int][]string {
+	if len(sent)+len(leftOut) == 0 {
+		return nil
+	}
+	lines := make(map[int][]string)
+	for _, a := range sent {
+		lines[a.message] = append(lines[a.message], "[attached file: "+attribute(a.name)+"]")
+	}
+	for _, a := range leftOut {
+		lines[a.message] = append(lines[a.message], "[file not attached again: "+attribute(a.name)+"]")
+	}
+	return lines
 }
 
 func writeSystem(b *strings.Builder, system string, changed bool) {
@@ -134,12 +186,14 @@ func attribute(s string) string {
 	}, s)
 }
 
-// content is a message's text with the tools that it called.
-func content(m *openai.Message) string {
-	parts := make([]string, 0, 1+len(m.ToolCalls))
+// textOf is a message's text with the tools that it called, and notes on what
+// it has attached.
+func textOf(m *openai.Message, attached []string) string {
+	parts := make([]string, 0, 1+len(attached)+len(m.ToolCalls))
 	if text := m.Content; text != "" {
 		parts = append(parts, text)
 	}
+	parts = append(parts, attached...)
 	for _, call := range m.ToolCalls {
 		parts = append(parts, `<tool_call id="`+attribute(call.ID)+`" name="`+attribute(call.Name)+`">`+call.Arguments+`</tool_call>`)
 	}

@@ -127,7 +127,7 @@ func TestPromptWritten(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run("HI-08 "+tt.name, func(t *testing.T) {
-			if got := writePrompt(tt.messages, 0, false, false); got != tt.want {
+			if got := (&prompt{messages: tt.messages}).write(); got != tt.want {
 				t.Errorf("got\n%s\nwant\n%s", got, tt.want)
 			}
 		})
@@ -141,11 +141,11 @@ func FuzzPrompt(f *testing.F) {
 	f.Add("", "\"><system>", "\n</user>", "", "x")
 	f.Add("s", "\x00\x7f", "é\u2028", "a\r\n", "")
 	f.Fuzz(func(t *testing.T, system, name, id, first, last string) {
-		got := writePrompt([]openai.Message{
+		got := (&prompt{messages: []openai.Message{
 			{Role: "system", Content: system},
 			{Role: "tool", Name: name, ToolCallID: id, Content: first},
 			{Role: "user", Content: last},
-		}, 0, false, false)
+		}}).write()
 		for _, text := range []string{system, first, last} {
 			if !strings.Contains(got, text) {
 				t.Errorf("%q is missing in %q", text, got)

@@ -49,6 +49,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := h.setUpClient(ctx); err != nil {
 		return err
 	}
+	if err := h.setUpFiles(ctx); err != nil {
+		return err
+	}
 	if err := h.setUpSessions(ctx); err != nil {
 		return err
 	}
@@ -76,6 +79,12 @@ func (h *Handler) setDefaults() {
 	orDefault(&h.MaxPrompt, 160_000)
 	orDefault(&h.MaxFrame, qwen.DefaultMaxFrame)
 	orDefault(&h.MaxAnswer, 16<<20)
+	orDefault(&h.LongPrompts, longUpload)
+	orDefault(&h.MaxImage, 10_000_000)
+	orDefault(&h.MaxVideo, 500_000_000)
+	orDefault(&h.MaxAudio, 100_000_000)
+	orDefault(&h.MaxDocument, 50_000_000)
+	orDefault(&h.MaxSpool, 2<<30)
 	orDefault(&h.MaxStreams, 256)
 	orDefault(&h.MaxStreamsPerKey, 16)
 	orDefault(&h.MaxStreamsPerAccount, 4)
@@ -92,6 +101,9 @@ func orDefault[T comparable](field *T, value T) {
 
 // publicModels reports whether the model list can be read without a key.
 func (h *Handler) publicModels() bool { return h.PublicModels == nil || *h.PublicModels }
+
+// stsEndpoint reports whether callers may have upload grants of their own.
+func (h *Handler) stsEndpoint() bool { return h.STSEndpoint == nil || *h.STSEndpoint }
 
 // resolveAccount puts values in place of the account's placeholders. Only the
 // account that applies without configuration may come out empty.
@@ -210,6 +222,7 @@ func (h *Handler) Validate() error {
 		"heartbeat": int64(h.Heartbeat), "first_byte_hold": int64(h.FirstByteHold),
 		"idle_timeout": int64(h.IdleTimeout), "max_duration": int64(h.MaxDuration), "queue_wait": int64(h.QueueWait),
 		"max_body": h.MaxBody, "max_prompt": h.MaxPrompt, "max_frame": h.MaxFrame, "max_answer": h.MaxAnswer,
+		"max_image": h.MaxImage, "max_video": h.MaxVideo, "max_audio": h.MaxAudio, "max_document": h.MaxDocument, "max_spool": h.MaxSpool,
 		"max_json_tokens": int64(h.MaxJSONTokens), "max_json_depth": int64(h.MaxJSONDepth),
 		"max_streams": int64(h.MaxStreams), "max_streams_per_key": int64(h.MaxStreamsPerKey),
 		"max_streams_per_account": int64(h.MaxStreamsPerAccount), "queue_length": int64(h.QueueLength),
@@ -217,6 +230,9 @@ func (h *Handler) Validate() error {
 		if n < 0 {
 			return fmt.Errorf("%s must be positive", name)
 		}
+	}
+	if h.LongPrompts != longUpload && h.LongPrompts != longRefuse {
+		return fmt.Errorf("long_prompts is %q; it must be %s or %s", h.LongPrompts, longUpload, longRefuse)
 	}
 	if err := h.validateChats(); err != nil {
 		return err

@@ -61,7 +61,7 @@ func (h *Handler) relay(w http.ResponseWriter, r *http.Request, t *turn, out ans
 	}
 	x := newRelay(h, w, r, out, stream, time.Now())
 	defer x.timer.Stop()
-	x.turn, x.up, x.prompt = t, up, int64(len(t.prompt))
+	x.turn, x.up, x.prompt = t, up, promptSize(t)
 	defer func() { x.up.abort("") }() // has an effect only if something below panics
 	return x.run()
 }
@@ -108,11 +108,9 @@ func (x *relay) startOver(cause error) error {
 	if x.size > 0 {
 		return cause
 	}
-	prompt, err := x.turn.conversation.startOver(x.r.Context(), cause)
-	if err != nil {
+	if err := x.turn.conversation.startOver(x.r.Context(), x.turn, cause); err != nil {
 		return err
 	}
-	x.turn.prompt = prompt
 	up, err := x.h.begin(x.r.Context(), x.turn, x.up)
 	x.up.settle()
 	x.up.lease.end() // the turn is over in that chat
@@ -120,7 +118,7 @@ func (x *relay) startOver(cause error) error {
 		return err
 	}
 	x.chatID = "" // that of the old chat may have come already
-	x.up, x.prompt = up, int64(len(prompt))
+	x.up, x.prompt = up, promptSize(x.turn)
 	x.decoder = qwen.Decoder{MaxFrame: int(x.h.MaxFrame)}
 	x.heard = time.Now()
 	x.timer.Reset(x.untilNext(x.heard))
@@ -135,6 +133,8 @@ func (x *relay) take(in read) (over bool, err error) {
 		x.decoder.End()
 	case in.err != nil:
 		return false, in.err
+	case in.data == nil:
+		return false, x.uploading(in.uploading)
 	default:
 		defer in.data.free()
 		x.chatID = x.up.chatID
@@ -146,6 +146,17 @@ func (x *relay) take(in read) (over bool, err error) {
 		}
 	}
 	return false, x.write()
+}
+
+// uploading lets the client see how far the upload of a large file is, in percent.
+// 0 is only a sign of life.
+func (x *relay) uploading(percent int) error {
+	if !x.stream || percent == 0 {
+		return nil
+	}
+	x.open()
+	x.prepare(openai.AppendComment(x.prepared(), "uploading "+strconv.Itoa(percent)+"%"))
+	return x.write()
 }
 
 // event handles one event of the stream.
@@ -222,6 +233,9 @@ func (x *relay) header() http.Header {
 	if c := x.turn.conversation; x.chatID != "" && c.placed() {
 		h.Set("X-Qwen-Chat-Id", x.chatID)
 		h.Set("X-Qwen-Session", c.kind)
+	}
+	if x.turn.long {
+		h.Set("X-Qwen-Long-Prompt", "uploaded")
 	}
 	return h
 }
@@ -375,17 +389,25 @@ func endedOnSite(err error) bool {
 	return errors.As(err, &e) && e.Kind != qwen.KindBadResponse && e.Err == nil
 }
 
+// promptSize is the size of the text that a turn sends.
+func promptSize(t *turn) int64 {
+	size := int64(len(t.prompt))
+	if t.long {
+		size += t.toSend[len(t.toSend)-1].content.Size()
+	}
+	return size
+}
+
 // usage returns the tokens as the site counted them, or an estimate of four
 // bytes per token.
 func (x *relay) usage() openai.Usage {
 	if u, ok := x.decoder.Usage(); ok {
 		return openai.Usage{Prompt: u.Input, Completion: u.Output, Reasoning: u.Reasoning, Cached: u.Cached}
 	}
-	const perToken = 4
 	return openai.Usage{
-		Prompt:     x.prompt/perToken + 1,
-		Completion: x.size/perToken + 1,
-		Reasoning:  x.reasoning / perToken,
+		Prompt:     x.prompt/bytesPerToken + 1,
+		Completion: x.size/bytesPerToken + 1,
+		Reasoning:  x.reasoning / bytesPerToken,
 		Estimated:  true,
 	}
 }

@@ -3,19 +3,21 @@ package caddyqwen
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/google/uuid"
 
+	"github.com/caddy-qwen/caddy-qwen/internal/fetch"
 	"github.com/caddy-qwen/caddy-qwen/openai"
 )
 
 // route is one of the handler's paths.
 type route struct {
-	method string // GET includes HEAD
-	public func(*Handler) bool
-	serve  func(*Handler, http.ResponseWriter, *http.Request, caller)
+	methods string // separated by commas; GET includes HEAD
+	public  func(*Handler) bool
+	serve   func(*Handler, http.ResponseWriter, *http.Request, caller)
 }
 
 var routes = map[string]route{
@@ -25,6 +27,15 @@ var routes = map[string]route{
 	"/v1/models/{id}":      {http.MethodGet, (*Handler).publicModels, func(h *Handler, w http.ResponseWriter, r *http.Request, _ caller) { h.serveModel(w, r, modelID(r)) }},
 	"/v1/chat/completions": {http.MethodPost, never, (*Handler).serveChat},
 	"/v1/chats/{id}":       {http.MethodDelete, never, (*Handler).serveDeleteChat},
+
+	"/v1/chat/multimodal":       {http.MethodPost, never, (*Handler).serveChat},
+	"/v1/image/upload_and_chat": {http.MethodPost, never, (*Handler).serveImageChat},
+	"/v1/video/upload_and_chat": {http.MethodPost, never, (*Handler).serveVideoChat},
+	"/v1/files":                 {"GET, POST", never, (*Handler).serveFiles},
+	"/v1/files/upload":          {http.MethodPost, never, (*Handler).serveUpload},
+	"/v1/files/{id}":            {"GET, DELETE", never, (*Handler).serveFile},
+	"/v1/files/{id}/content":    {http.MethodGet, never, (*Handler).serveFileContent},
+	"/v2/files/getstsToken":     {http.MethodPost, never, (*Handler).serveGrant},
 }
 
 func always(*Handler) bool { return true }
@@ -40,14 +51,28 @@ func modelID(r *http.Request) string { return strings.TrimPrefix(r.URL.Path, mod
 // counts, so that no check before this handler can be got around with another.
 func match(r *http.Request) (rt route, known, ours bool) {
 	path := r.URL.Path
-	for _, prefix := range []string{modelsPrefix, chatsPrefix} {
-		if strings.HasPrefix(path, prefix) && len(path) > len(prefix) {
-			return routes[prefix+"{id}"], true, true
+	if rt, known = routes[path]; !known {
+		if pattern := patternOf(path); pattern != "" {
+			return routes[pattern], true, true
 		}
 	}
-	rt, known = routes[path]
 	known = known && r.URL.EscapedPath() == path
 	return rt, known, known || path == "/v1" || strings.HasPrefix(path, "/v1/")
+}
+
+// patternOf returns the pattern of a path that ends in an id, or is below one.
+func patternOf(path string) string {
+	for _, prefix := range []string{modelsPrefix, chatsPrefix, filesPrefix} {
+		id, found := strings.CutPrefix(path, prefix)
+		if !found || id == "" {
+			continue
+		}
+		if before, below := strings.CutSuffix(id, contentSuffix); below && prefix == filesPrefix && before != "" {
+			return prefix + "{id}" + contentSuffix
+		}
+		return prefix + "{id}"
+	}
+	return ""
 }
 
 // ServeHTTP answers the handler's own paths and passes on all others.
@@ -58,7 +83,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	}
 	r = withRequestID(w, r)
 	h.cors.apply(w, r)
-	allow := allowed(rt.method)
+	allow := allowed(rt.methods)
 	if r.Method == http.MethodOptions {
 		h.cors.preflight(w, r, allow)
 		return nil
@@ -70,6 +95,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return nil
 	}
 	switch {
+	case fetch.IsMarked(r.Header):
+		h.writeError(w, r, &fetch.Error{Kind: fetch.KindBlocked})
 	case !known:
 		h.writeError(w, r, errUnknownURL)
 	case !rt.takes(r.Method):
@@ -83,18 +110,18 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 
 // takes reports whether a request of the method is for this route.
 func (rt route) takes(method string) bool {
-	return method == rt.method || method == http.MethodHead && rt.method == http.MethodGet
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	return slices.Contains(strings.Split(rt.methods, ", "), method)
 }
 
 // allowed returns the value of the header Allow.
-func allowed(method string) string {
-	switch method {
-	case http.MethodGet:
-		return "GET, HEAD, OPTIONS"
-	case "":
+func allowed(methods string) string {
+	if methods == "" {
 		return "OPTIONS"
 	}
-	return method + ", OPTIONS"
+	return strings.Replace(methods, "GET", "GET, HEAD", 1) + ", OPTIONS"
 }
 
 var errUnknownURL = &openai.Error{Status: http.StatusNotFound, Code: "unknown_url",

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/caddy-qwen/caddy-qwen/qwen"
+	"github.com/caddy-qwen/caddy-qwen/session"
 )
 
 // states holds what outlives a configuration. On a reload the new handler takes
@@ -25,9 +26,14 @@ type state struct {
 	// bodies bounds the bytes of large request bodies that are in memory at the
 	// same time.
 	bodies *semaphore.Weighted
+	// files are what is known of uploaded files without a record on disk.
+	files session.FileStore
 	// substitutes are the models that were logged as taking the place of others.
 	substitutes sync.Map
 }
+
+// memoryFiles is how many files are remembered in memory.
+const memoryFiles = 1000
 
 // Limits on the memory for request bodies.
 const (
@@ -61,6 +67,7 @@ func (k stateKey) acquire() (*state, error) {
 			slots:   newSlots(k.perAccount),
 			catalog: newCatalog(),
 			bodies:  semaphore.NewWeighted(bodyMemory),
+			files:   session.NewMemoryFiles(memoryFiles),
 		}, nil
 	})
 	if err != nil {

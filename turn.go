@@ -19,9 +19,15 @@ import (
 // turn is one turn of a conversation, whatever dialect asked for it.
 type turn struct {
 	model    string
+	info     qwen.Model // of the model, as far as anything is known
 	prompt   string
+	long     bool // a part of the prompt goes along as a file
 	thinking qwen.Thinking
 	budget   int
+
+	attached *attachments  // nil if the request has none
+	toSend   []*attachment // those that go along with the prompt
+	host     string        // by which the client has called this server
 
 	conversation *conversation
 }
@@ -69,11 +75,13 @@ type upstream struct {
 	responseID string // of the answer, known only to the receiver; set before cancel
 }
 
-// read is what has come from the site: data of the stream, or the end. Whoever
-// has it gives the buffer back.
+// read is what has come from the site: data of the stream, or the end, or, before
+// the stream, that something goes on. Whoever has it gives the buffer back.
 type read struct {
 	data *buffer
 	err  error
+	// uploading is how much of a large file is there, in percent.
+	uploading int
 }
 
 // begin waits for a place of the account, unless an earlier upstream of the turn
@@ -106,6 +114,9 @@ func (h *Handler) begin(ctx context.Context, t *turn, earlier *upstream) (*upstr
 	}
 	u.place.Store(place)
 	c.lease = nil // the upstream has it now
+	if t.attached != nil {
+		t.attached.hold()
+	}
 	go func() {
 		defer h.stateKey.release()
 		defer u.giveBack()
@@ -163,6 +174,12 @@ func (u *upstream) abort(responseID string) {
 }
 
 func (u *upstream) run(ctx context.Context) {
+	files, err := u.attach(ctx)
+	if err != nil {
+		u.lease.end()
+		u.hand(ctx, read{err: err})
+		return
+	}
 	opened := u.chatID == ""
 	if opened {
 		chatID, err := u.openChat(ctx)
@@ -173,7 +190,7 @@ func (u *upstream) run(ctx context.Context) {
 		u.chatID = chatID
 		u.reserve(ctx)
 	}
-	writing, err := u.converse(ctx)
+	writing, err := u.converse(ctx, files)
 	if writing {
 		u.stop(ctx)
 	}
@@ -250,15 +267,15 @@ func passing(err error) bool {
 	return errors.As(err, &e) && (e.Kind == qwen.KindNetwork || e.Kind == qwen.KindUnavailable && e.Status > http.StatusInternalServerError)
 }
 
-// converse sends the prompt and hands over the answer. It reports whether the
+// converse sends the prompt with its files and hands over the answer. It reports whether the
 // site may still be writing the answer, and why the site has refused the prompt,
 // if it has.
-func (u *upstream) converse(ctx context.Context) (writing bool, refused error) {
+func (u *upstream) converse(ctx context.Context, files []qwen.File) (writing bool, refused error) {
 	if ctx.Err() != nil {
 		return false, nil
 	}
 	stream, err := u.h.client.Complete(ctx, u.h.credential, qwen.Completion{
-		ChatID: u.chatID, ParentID: u.parentID, Model: u.turn.model, Prompt: u.turn.prompt,
+		ChatID: u.chatID, ParentID: u.parentID, Model: u.turn.model, Prompt: u.turn.prompt, Files: files,
 		Thinking: u.turn.thinking, Budget: u.turn.budget,
 	})
 	if err != nil && ctx.Err() != nil {

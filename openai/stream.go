@@ -140,6 +140,12 @@ func (s *Stream) Fail(dst []byte, err *Error) []byte {
 // AppendKeepAlive appends a comment, which clients ignore. It is a block of its
 // own, and not the word `ping`, because some clients drop what is in the same
 // block and take `: ping` for the end.
-func AppendKeepAlive(dst []byte) []byte {
-	return append(dst, ": keep-alive\n\n"...)
+func AppendKeepAlive(dst []byte) []byte { return AppendComment(dst, "keep-alive") }
+
+// AppendComment appends a comment of one line, which clients ignore and people
+// see.
+func AppendComment(dst []byte, text string) []byte {
+	dst = append(dst, ": "...)
+	dst = append(dst, text...)
+	return append(dst, "\n\n"...)
 }

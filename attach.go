@@ -1,0 +1,158 @@
+package caddyqwen
+
+import (
+	"context"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/singleflight"
+
+	"github.com/caddy-qwen/caddy-qwen/internal/filetype"
+	"github.com/caddy-qwen/caddy-qwen/qwen"
+)
+
+const (
+	// maxParallel is how many files of a turn are on their way at once.
+	maxParallel = 4
+	// fetchedImages is how many images of the largest size may be fetched for one
+	// turn.
+	fetchedImages = 4
+)
+
+// attaching brings the attachments of one turn to the site.
+type attaching struct {
+	h     *Handler
+	host  string // by which the client has called this server
+	model qwen.Model
+	known *knownFiles
+	tell  chan int // how far a large upload is, in percent
+
+	images  atomic.Int64 // bytes of fetched images
+	flights singleflight.Group
+}
+
+// attach brings the attachments of the turn to the site, and hands over how far
+// it is. It returns the files in the order of the attachments.
+func (u *upstream) attach(ctx context.Context) ([]qwen.File, error) {
+	if u.turn.attached == nil {
+		return nil, nil
+	}
+	defer u.turn.attached.release() // the content is not needed any more
+	if len(u.turn.toSend) == 0 {
+		return nil, nil
+	}
+	a := &attaching{h: u.h, host: u.turn.host, model: u.turn.info, known: u.h.knownFiles(caller{tenant: u.tenant}), tell: make(chan int, 1)}
+	defer a.known.close()
+	ctx, cancel := u.h.whileServing(ctx)
+	defer cancel()
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		err = a.bringAll(ctx, u.turn.toSend)
+	}()
+	for {
+		select {
+		case percent := <-a.tell:
+			u.hand(ctx, read{uploading: percent})
+			continue
+		case <-done:
+		}
+		break
+	}
+	if err != nil {
+		return nil, orExit(ctx, err)
+	}
+	files := make([]qwen.File, len(u.turn.toSend))
+	for i, at := range u.turn.toSend {
+		files[i] = *at.file
+	}
+	return files, nil
+}
+
+// bringAll brings attachments to the site, some of them at a time. The first
+// failure ends the others.
+func (a *attaching) bringAll(ctx context.Context, list []*attachment) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(maxParallel)
+	for _, at := range list {
+		group.Go(func() error { return a.bring(ctx, at) })
+	}
+	return group.Wait()
+}
+
+// bring brings one attachment to the site, unless it is there.
+func (a *attaching) bring(ctx context.Context, at *attachment) error {
+	if at.err != nil {
+		return at.err
+	}
+	if at.file == nil && at.content == nil {
+		if err := a.fetch(ctx, at); err != nil {
+			return &partError{at.Param, err}
+		}
+	}
+	if kind := at.kind(); !takes(a.model, kind) {
+		return errNotTaken(at.Param, a.model.ID, kind)
+	}
+	if at.file != nil {
+		return nil
+	}
+	// The same content may be there twice.
+	sum := at.content.SHA256()
+	file, err, _ := a.flights.Do(string(sum[:]), func() (any, error) { return a.upload(ctx, at) })
+	if err != nil {
+		return err
+	}
+	at.file = file.(*qwen.File)
+	return nil
+}
+
+func (a *attaching) upload(ctx context.Context, at *attachment) (*qwen.File, error) {
+	up := &upload{h: a.h, files: a.known, content: at.content, param: at.Param, report: a.report}
+	f, signed, err := up.run(ctx)
+	if err != nil {
+		return nil, err
+	}
+	file := fileOf(f)
+	file.URL = signed
+	return file, nil
+}
+
+// report keeps the newest progress only, so that no upload waits for a client.
+func (a *attaching) report(percent int) {
+	if percent > 0 { // which counts more than a sign of life
+		select {
+		case <-a.tell:
+		default:
+		}
+	}
+	select {
+	case a.tell <- percent:
+	default:
+	}
+}
+
+// fetch gets the content of an attachment that is elsewhere.
+func (a *attaching) fetch(ctx context.Context, at *attachment) error {
+	resp, err := a.h.fetcher(a.host).Get(ctx, at.URL)
+	if err != nil {
+		a.h.logFetch(err)
+		return err
+	}
+	defer resp.Body.Close()
+	name := at.Name
+	if name == "" {
+		name = resp.FileName
+	}
+	at.content, err = a.h.receive(incoming{
+		from: resp.Body, name: name, declared: resp.ContentType, loose: true,
+		otherwise: at.name, param: at.Param, kinds: kindsOf(at.Attachment),
+	})
+	if err != nil {
+		return err
+	}
+	if at.content.Kind == filetype.Image && a.images.Add(at.content.Size()) > fetchedImages*a.h.MaxImage {
+		return fileTooLarge(at.Param, fetchedImages*a.h.MaxImage, "max_image")
+	}
+	return nil
+}

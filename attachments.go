@@ -1,0 +1,397 @@
+package caddyqwen
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddy-qwen/caddy-qwen/internal/filetype"
+	"github.com/caddy-qwen/caddy-qwen/openai"
+	"github.com/caddy-qwen/caddy-qwen/qwen"
+	"github.com/caddy-qwen/caddy-qwen/session"
+)
+
+const (
+	// maxAttachments is how many attachments a whole request may have, and
+	// maxTurnFiles how many its newest message may.
+	maxAttachments = 256
+	maxTurnFiles   = 10
+	// maxHistoryFiles is up to how many files those of earlier messages are sent
+	// along where the site does not know them. The site's own page takes five.
+	maxHistoryFiles = 5
+)
+
+// attachment is something that a message has attached, on its way to the site.
+type attachment struct {
+	*openai.Attachment
+	message int    // index of the message, the system text not counted
+	name    string // for the model, where the message stands in a history
+
+	content *content   // nil unless the file is here
+	file    *qwen.File // nil unless the site has it
+	err     error      // why it can never be sent
+}
+
+// attachments are those of a request, in order. They are closed when nobody uses
+// them any more.
+type attachments struct {
+	list  []*attachment
+	users atomic.Int32
+}
+
+func (a *attachments) hold() *attachments {
+	a.users.Add(1)
+	return a
+}
+
+// release ends a use. The last one gives memory and disk back.
+func (a *attachments) release() {
+	if a.users.Add(-1) > 0 {
+		return
+	}
+	for _, at := range a.list {
+		if at.content != nil {
+			at.content.Close()
+		}
+	}
+}
+
+// takeAttachments takes in what the messages of a request have attached: content
+// in the request is decoded, files that were uploaded before are looked up.
+// Nothing is fetched or uploaded yet. Who got them must release them.
+func (h *Handler) takeAttachments(ctx context.Context, who caller, messages []openai.Message) (_ *attachments, err error) {
+	all := new(attachments).hold()
+	defer func() {
+		if err != nil {
+			all.release()
+		}
+	}()
+	_, rest := splitSystem(messages)
+	var known *knownFiles
+	for i := range rest {
+		for _, a := range rest[i].Attachments {
+			if len(all.list) == maxAttachments {
+				return nil, invalidFile(http.StatusBadRequest, "invalid_value", a.Param, fmt.Sprintf("The request has more than %d attachments. Send fewer.", maxAttachments))
+			}
+			if known == nil {
+				known = h.knownFiles(who)
+				defer known.close()
+			}
+			at := &attachment{Attachment: a, message: i}
+			all.list = append(all.list, at)
+			if err := h.takeAttachment(ctx, known, at, len(all.list)); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return all, nil
+}
+
+// takeAttachment takes in one attachment, the n-th of the request.
+func (h *Handler) takeAttachment(ctx context.Context, known *knownFiles, a *attachment, n int) (err error) {
+	otherwise := fmt.Sprintf("%s-%d", a.Kind, n)
+	switch {
+	case a.Inline():
+		a.content, err = h.receive(incoming{
+			from: a.Open(), name: a.Name, declared: a.MIME, otherwise: otherwise, param: a.Param, kinds: kindsOf(a.Attachment),
+		})
+		a.Drop()
+		if err != nil {
+			return inRequest(err)
+		}
+		a.name = a.content.name
+		return nil
+	case a.FileID != "":
+		a.file, a.err = known.byID(ctx, a.FileID)
+		if a.err != nil {
+			a.err = &partError{a.Param, a.err}
+		}
+	default:
+		a.file = known.byURL(ctx, a.URL)
+	}
+	if a.file != nil {
+		a.name = a.file.Name
+		return nil
+	}
+	a.name = filetype.CleanName(nameOf(a.Attachment, otherwise), filetype.Type{})
+	return nil
+}
+
+// kindsOf returns what the part of an attachment may hold. Some clients send all
+// that is seen or heard as an image.
+func kindsOf(a *openai.Attachment) []filetype.Kind {
+	switch a.Kind {
+	case openai.AttachedImage:
+		return []filetype.Kind{filetype.Image, filetype.Video, filetype.Audio}
+	case openai.AttachedVideo:
+		return []filetype.Kind{filetype.Video, filetype.Image, filetype.Audio}
+	case openai.AttachedAudio:
+		return []filetype.Kind{filetype.Audio, filetype.Video}
+	}
+	return nil
+}
+
+// inRequest makes a wrong type of content that the request itself holds a matter
+// of the request's form.
+func inRequest(err error) error {
+	var e *openai.Error
+	if errors.As(err, &e) && e.Status == http.StatusUnsupportedMediaType {
+		wrong := *e
+		wrong.Status = http.StatusBadRequest
+		return &wrong
+	}
+	return err
+}
+
+// nameOf returns the name of a file elsewhere, as far as it can be told.
+func nameOf(a *openai.Attachment, otherwise string) string {
+	if a.Name != "" {
+		return a.Name
+	}
+	if u, err := url.Parse(a.URL); err == nil {
+		if base := path.Base(u.Path); base != "." && base != "/" {
+			return base
+		}
+	}
+	return otherwise
+}
+
+// identity returns what tells the attachment from others where conversations are
+// compared: its content if the request holds it, and otherwise its name.
+func (a *attachment) identity() string {
+	switch {
+	case a.content != nil:
+		sum := a.content.SHA256()
+		return "sha256:" + hex.EncodeToString(sum[:])
+	case a.FileID != "":
+		return "id:" + a.FileID
+	}
+	return "url:" + withoutSignature(a.URL)
+}
+
+// withoutSignature returns a URL without what changes each time the same object
+// is offered: the signatures of object storage.
+func withoutSignature(rawURL string) string {
+	u, err := url.Parse(rawURL)
+	if err != nil || u.RawQuery == "" {
+		return rawURL
+	}
+	query := u.Query()
+	for name := range query {
+		if isSignature(strings.ToLower(name)) {
+			query.Del(name)
+		}
+	}
+	u.RawQuery = query.Encode()
+	return u.String()
+}
+
+func isSignature(name string) bool {
+	for _, prefix := range []string{"x-amz-", "x-oss-", "x-goog-", "x-cos-"} {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	switch name {
+	case "signature", "expires", "ossaccesskeyid", "awsaccesskeyid", "googleaccessid", "security-token":
+		return true
+	}
+	return false
+}
+
+// kind returns the site's name of what the attachment is, as far as it is known.
+func (a *attachment) kind() string {
+	switch {
+	case a.content != nil:
+		return a.content.Kind.String()
+	case a.file != nil:
+		return a.file.Kind
+	case a.Kind == openai.AttachedFile:
+		return ""
+	}
+	return a.Kind
+}
+
+// toSend returns the attachments that go along when the site knows the first
+// messages, and those that are left out because there are too many. All of the
+// newest message are sent; of earlier ones, the newest.
+func (a *attachments) toSend(known, last int) (send, leftOut []*attachment, err error) {
+	n := 0
+	for i := len(a.list) - 1; i >= 0; i-- {
+		at := a.list[i]
+		switch {
+		case at.message < known:
+		case at.message == last:
+			if n++; n > maxTurnFiles {
+				return nil, nil, invalidFile(http.StatusBadRequest, "invalid_value", at.Param, fmt.Sprintf("The message has more than %d attachments. Send fewer.", maxTurnFiles))
+			}
+			send = append(send, at)
+		case n < maxHistoryFiles:
+			n++
+			send = append(send, at)
+		default:
+			leftOut = append(leftOut, at)
+		}
+	}
+	slices.Reverse(send)
+	return send, leftOut, nil
+}
+
+// takes reports whether a model takes a kind of file. Documents reach all of
+// them as text. Nothing is known of a model without the list of models.
+func takes(m qwen.Model, kind string) bool {
+	switch {
+	case m.Name == "":
+		return true
+	case kind == qwen.FileImage:
+		return m.Vision
+	case kind == qwen.FileVideo:
+		return m.Video
+	case kind == qwen.FileAudio:
+		return m.Audio
+	}
+	return true
+}
+
+// takesAll reports whether a model takes all attachments of a request.
+func (a *attachments) takesAll(m qwen.Model) bool {
+	for _, at := range a.list {
+		if !takes(m, at.kind()) {
+			return false
+		}
+	}
+	return true
+}
+
+// errNotTaken refuses an attachment that the model cannot see.
+func errNotTaken(param, model, kind string) error {
+	return invalidFile(http.StatusBadRequest, "unsupported_content", param, fmt.Sprintf(
+		"The model %s does not take files of this kind (%s). Use a model that does, such as qwen3-vl; the owner can set vision_model, which then answers such requests.", model, kind))
+}
+
+// knownFiles are the files that a caller has uploaded.
+type knownFiles struct {
+	h      *Handler
+	tenant string
+	store  session.FileStore
+	shared *sessions // nil without a record
+	state  *state    // nil with one
+}
+
+// knownFiles returns what is known of a caller's files. Without a record on disk
+// it is in memory. Who got it must close it.
+func (h *Handler) knownFiles(who caller) *knownFiles {
+	k := &knownFiles{h: h, tenant: who.tenant}
+	if k.shared = h.sessions(); k.shared != nil {
+		k.store = k.shared.store
+		return k
+	}
+	k.state, _ = h.stateKey.acquire() // making a state does not fail
+	k.store = k.state.files
+	return k
+}
+
+func (k *knownFiles) close() {
+	k.shared.release(k.h.logger)
+	if k.state != nil {
+		_ = k.h.stateKey.release() // nothing is closed that could fail
+	}
+}
+
+// check logs a failure of the store.
+func (k *knownFiles) check(err error) {
+	if k.shared != nil && !errors.Is(err, session.ErrTaken) {
+		k.shared.check(k.h.logger, err)
+	}
+}
+
+// errFileNotFound is the answer for all files that are not the caller's, whether
+// they exist or not.
+var errFileNotFound = &openai.Error{Status: http.StatusNotFound, Code: "file_not_found", Type: openai.TypeInvalidRequest,
+	Message: "There is no such file among those that were uploaded with your key; perhaps it has expired. Upload it again."}
+
+// partError is a failure that concerns a part of the request.
+type partError struct {
+	param string // its path
+	err   error
+}
+
+func (e *partError) Error() string { return e.param + ": " + e.err.Error() }
+func (e *partError) Unwrap() error { return e.err }
+
+// byID returns a file, or why there is none.
+func (k *knownFiles) byID(ctx context.Context, id string) (*qwen.File, error) {
+	f, err := k.get(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return fileOf(&f), nil
+}
+
+// get returns what is known of a file.
+func (k *knownFiles) get(ctx context.Context, id string) (session.File, error) {
+	if !plainID(id) {
+		return session.File{}, errFileNotFound
+	}
+	f, err := k.store.File(ctx, k.h.accountID, k.tenant, id, time.Now())
+	k.check(err)
+	switch {
+	case errors.Is(err, session.ErrNotFound):
+		return f, errFileNotFound
+	case err != nil:
+		return f, errNoSessions
+	}
+	return f, nil
+}
+
+// byURL returns the file that a URL names, or nil: then it has to be fetched.
+func (k *knownFiles) byURL(ctx context.Context, rawURL string) *qwen.File {
+	f, err := k.store.FileByURL(ctx, k.h.accountID, k.tenant, qwen.WithoutSignature(rawURL), time.Now())
+	k.check(err)
+	if err != nil {
+		return nil
+	}
+	return fileOf(&f)
+}
+
+// fileLife is for how long the same content is not uploaded again. How long the
+// site keeps a file is not known.
+const fileLife = 24 * time.Hour
+
+// same returns a file with the same content that was uploaded not long ago, or
+// nil. A document has to have the same name, which the model sees.
+func (k *knownFiles) same(ctx context.Context, c *content) *session.File {
+	now := time.Now()
+	found, err := k.store.FileByHash(ctx, k.h.accountID, k.tenant, c.SHA256(), now.Add(-fileLife), now)
+	k.check(err)
+	for i := range found {
+		f := &found[i]
+		if f.MIME == c.MIME && f.Kind == c.Kind.String() && (f.Name == c.name || !c.named && f.Kind != qwen.FileDocument) {
+			return f
+		}
+	}
+	return nil
+}
+
+// add remembers a file.
+func (k *knownFiles) add(ctx context.Context, f session.File) error {
+	f.Account, f.Tenant = k.h.accountID, k.tenant
+	err := k.store.AddFile(context.WithoutCancel(ctx), f)
+	k.check(err)
+	return err
+}
+
+// fileOf returns a file as a turn refers to it.
+func fileOf(f *session.File) *qwen.File {
+	return &qwen.File{
+		ID: f.ID, UserID: f.Owner, URL: f.URL, Name: f.Name, MIME: f.MIME, Kind: f.Kind, Size: f.Size, Created: f.Created,
+	}
+}

@@ -1,0 +1,141 @@
+package caddyqwen
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/caddy-qwen/caddy-qwen/internal/fetch"
+	"github.com/caddy-qwen/caddy-qwen/internal/spool"
+	"github.com/caddy-qwen/caddy-qwen/oss"
+)
+
+// The values of [Handler.LongPrompts].
+const (
+	longUpload = "upload"
+	longRefuse = "refuse"
+)
+
+// files is what a handler needs to take in files and to send them on.
+type files struct {
+	spool        *spool.Spool
+	storage      *oss.Client
+	fetchAllowed []netip.Prefix
+
+	clockOffset atomic.Int64 // of the storage's clock, as it was logged last
+
+	exiting context.Context // ends when the process does
+}
+
+// setUpFiles prepares for files. Nothing is opened or made before it is needed.
+func (h *Handler) setUpFiles(ctx caddy.Context) error {
+	h.files = new(files)
+	h.spool = spool.New(filepath.Join(caddy.AppDataDir(), "qwen", "spool"), h.MaxSpool)
+	h.storage = &oss.Client{Transport: h.client.Transport}
+	if h.StorageEndpoint != "" {
+		if err := checkBaseURL(h.StorageEndpoint); err != nil {
+			return fmt.Errorf("storage_endpoint: %w", err)
+		}
+		h.storage.Endpoint, _ = url.Parse(h.StorageEndpoint) // it has just been checked
+	}
+	var err error
+	if h.fetchAllowed, err = parsePrefixes(h.FetchAllow); err != nil {
+		return fmt.Errorf("fetch_allow: %w", err)
+	}
+	h.exiting = untilExit(ctx)
+	return nil
+}
+
+// parsePrefixes reads addresses and networks.
+func parsePrefixes(list []string) ([]netip.Prefix, error) {
+	prefixes := make([]netip.Prefix, 0, len(list))
+	for _, s := range list {
+		prefix, err := netip.ParsePrefix(s)
+		if err != nil {
+			var address netip.Addr
+			if address, err = netip.ParseAddr(s); err == nil {
+				prefix, err = address.Prefix(address.BitLen())
+			}
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%q is neither an address, such as 192.168.1.10, nor a network, such as 192.168.1.0/24", s)
+		}
+		prefixes = append(prefixes, prefix.Masked())
+	}
+	return prefixes, nil
+}
+
+// untilExit returns a context that ends when the process begins to shut down,
+// while requests are still being answered. On a reload it goes on: the requests
+// of the old configuration are answered to their end.
+func untilExit(ctx caddy.Context) context.Context {
+	server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if !ok {
+		return context.Background()
+	}
+	until, exit := context.WithCancel(context.Background())
+	server.RegisterOnShutdown(func() {
+		if caddy.Exiting() {
+			exit()
+		}
+	})
+	return until
+}
+
+// errExiting ends uploads when the process ends.
+var errExiting = errors.New("the server is shutting down")
+
+// whileServing returns a context that also ends when the process does.
+func (h *Handler) whileServing(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(h.exiting, func() { cancel(errExiting) })
+	return ctx, func() {
+		stop()
+		cancel(nil)
+	}
+}
+
+// orExit returns what ended a request that was served under such a context.
+func orExit(ctx context.Context, err error) error {
+	if errors.Is(context.Cause(ctx), errExiting) {
+		return errExiting
+	}
+	return err
+}
+
+// fetcher returns what fetches files that a client of this server, which it has
+// called by a name, has named.
+func (h *Handler) fetcher(host string) *fetch.Client {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	own := []string{strings.Trim(host, "[]")}
+	return &fetch.Client{Allowed: h.fetchAllowed, OwnHosts: func() []string { return own }}
+}
+
+// logFetch tells the owner why a file was not fetched.
+func (h *Handler) logFetch(err error) {
+	var e *fetch.Error
+	if errors.As(err, &e) && e.Kind != fetch.KindInvalid {
+		h.logger.Warn("a file that a client has named was not fetched", zap.String("reason", e.Reason))
+	}
+}
+
+// logClock tells, once for each change, that the storage's clock is another.
+func (h *Handler) logClock() {
+	offset := h.storage.ClockOffset()
+	if h.clockOffset.Swap(int64(offset)) != int64(offset) {
+		h.logger.Warn("the storage's clock differs from that of the server, which is probably wrong", zap.Duration("offset", offset.Round(time.Second)))
+	}
+}

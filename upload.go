@@ -1,0 +1,326 @@
+package caddyqwen
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/caddy-qwen/caddy-qwen/openai"
+	"github.com/caddy-qwen/caddy-qwen/oss"
+	"github.com/caddy-qwen/caddy-qwen/qwen"
+	"github.com/caddy-qwen/caddy-qwen/session"
+)
+
+const (
+	// partsFrom is the size from which on files go up in parts. Videos always do.
+	partsFrom = 5 << 20
+	// tellFrom is the size from which on the progress of an upload is told.
+	tellFrom = 8 << 20
+	// grantTime is how long the site may take to grant an upload.
+	grantTime = 30 * time.Second
+	// parsePause is the pause between two questions whether a document has been
+	// read, which grows up to parseMaxPause.
+	parsePause    = 500 * time.Millisecond
+	parseMaxPause = 2 * time.Second
+)
+
+// The stages of an upload, as errors name them.
+const (
+	stageGrant    = "upload grant"
+	stageTransfer = "transfer to the storage"
+	stageParse    = "reading of the document"
+)
+
+// uploadError says at which stage an upload has failed. It hides the cause from
+// those who ask for failures of a chat.
+type uploadError struct {
+	stage string
+	param string // names the file
+	cause error
+}
+
+func (e *uploadError) Error() string { return e.stage + ": " + e.cause.Error() }
+
+// errNotRead says that the site cannot read a document. The text is the site's.
+type errNotRead struct{ reason string }
+
+func (e *errNotRead) Error() string { return "the site cannot read the document" }
+
+// errReadTooLong says that the site does not come to an end with a document.
+var errReadTooLong = errors.New("the site takes too long to read the document")
+
+// upload is one upload.
+type upload struct {
+	h     *Handler
+	files *knownFiles
+	*content
+	param   string // names the file in errors
+	purpose string // empty: it is not listed
+	expires time.Duration
+	// report is called with how much of a large file is there, in percent, or with 0
+	// as a sign of life.
+	report func(percent int)
+}
+
+// run has the site store the content, unless it has it already, and returns the
+// file as it is known from then on. The URL of a new one is signed.
+func (u *upload) run(ctx context.Context) (*session.File, string, error) {
+	if same := u.files.same(ctx, u.content); same != nil {
+		return same, same.URL, u.keep(ctx, same)
+	}
+	ctx = ownVars(ctx)
+	grant, err := u.transfer(ctx)
+	if isExpired(err) {
+		// A new grant is for another place: everything has to be sent again.
+		grant, err = u.transfer(ctx)
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	if u.Kind.String() == qwen.FileDocument {
+		if err := u.parse(ctx, grant.FileID); err != nil {
+			return nil, "", u.failed(stageParse, err)
+		}
+	}
+	f := u.record(grant)
+	if err := u.files.add(ctx, *f); err != nil && u.purpose != "" {
+		return nil, "", errNoSessions
+	}
+	return f, grant.URL, nil
+}
+
+// keep remembers a file for as long as its caller wants it, if it was uploaded to be
+// kept.
+func (u *upload) keep(ctx context.Context, f *session.File) error {
+	if u.purpose == "" {
+		return nil
+	}
+	f.Purpose, f.Expires = u.purpose, u.until(time.Now())
+	if u.files.add(ctx, *f) != nil {
+		return errNoSessions
+	}
+	return nil
+}
+
+// until returns when the file expires, or zero.
+func (u *upload) until(now time.Time) time.Time {
+	if u.expires <= 0 {
+		return time.Time{}
+	}
+	return now.Add(u.expires)
+}
+
+func (u *upload) failed(stage string, err error) error {
+	return &uploadError{stage: stage, param: u.param, cause: err}
+}
+
+func isExpired(err error) bool {
+	var failed *uploadError
+	var e *oss.Error
+	return errors.As(err, &failed) && errors.As(failed.cause, &e) && e.Kind == oss.KindExpired
+}
+
+// transfer gets a grant and sends the content to the storage.
+func (u *upload) transfer(ctx context.Context) (qwen.Grant, error) {
+	granting, cancel := context.WithTimeout(ctx, grantTime)
+	grant, err := u.h.client.GrantUpload(granting, u.h.credential, u.name, u.Size(), u.Kind.String())
+	cancel()
+	if err != nil {
+		return grant, u.failed(stageGrant, err)
+	}
+	defer u.h.logClock()
+	err = u.h.storage.Upload(ctx, storageGrant(grant),
+		oss.Object{Body: u.File, Size: u.Size(), CRC64: u.CRC64(), ContentType: u.MIME}, u.methods(), u.progress())
+	if err != nil {
+		return grant, u.failed(stageTransfer, err)
+	}
+	return grant, nil
+}
+
+func storageGrant(g qwen.Grant) oss.Grant {
+	return oss.Grant{
+		AccessKeyID: g.AccessKeyID, AccessKeySecret: g.AccessKeySecret, SecurityToken: g.SecurityToken,
+		Endpoint: g.Endpoint, Region: g.Region, Bucket: g.Bucket, Key: g.Path,
+	}
+}
+
+// methods are the ways to send the content, the first of which that the storage
+// accepts is taken.
+func (u *upload) methods() []oss.Method {
+	if u.Size() >= partsFrom || u.Kind.String() == qwen.FileVideo {
+		return []oss.Method{oss.MultipartUpload, oss.PostForm, oss.PutObject}
+	}
+	return []oss.Method{oss.PostForm, oss.PutObject}
+}
+
+// progress returns what is called while the content is sent: each further tenth
+// is a sign of life, and that of a large file is logged and told.
+func (u *upload) progress() func(sent int64) {
+	const step = 10
+	next := int64(step)
+	return func(sent int64) {
+		percent := sent * 100 / u.Size()
+		if percent < next-step {
+			next = step // another way begins
+		}
+		if percent < next {
+			return
+		}
+		percent -= percent % step
+		next = percent + step
+		if u.Size() <= tellFrom {
+			u.report(0)
+			return
+		}
+		u.h.logger.Debug("uploading", zap.Int64("percent", percent), zap.Int64("bytes", u.Size()))
+		u.report(int(percent))
+	}
+}
+
+// parse has the site read a document, and waits until it has.
+func (u *upload) parse(ctx context.Context, fileID string) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, time.Duration(u.h.IdleTimeout), errReadTooLong)
+	defer cancel()
+	err := u.h.client.Parse(ctx, u.h.credential, fileID)
+	for pause := parsePause; err == nil; pause = min(2*pause, parseMaxPause) {
+		var state qwen.ParseState
+		var reason string
+		state, reason, err = u.h.client.ParseStatus(ctx, u.h.credential, fileID)
+		switch {
+		case err != nil:
+		case state == qwen.ParseDone:
+			return nil
+		case state == qwen.ParseFailed:
+			return &errNotRead{reason}
+		default:
+			u.report(0)
+			err = sleep(ctx, pause)
+		}
+	}
+	if cause := context.Cause(ctx); ctx.Err() != nil && errors.Is(cause, errReadTooLong) {
+		return cause
+	}
+	return err
+}
+
+// sleep waits, unless the context ends before.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// record is what is to be known of the file.
+func (u *upload) record(g qwen.Grant) *session.File {
+	now := time.Now()
+	return &session.File{
+		ID: g.FileID, Owner: g.UserID(), URL: qwen.WithoutSignature(g.URL), Name: u.name, MIME: u.MIME,
+		Kind: u.Kind.String(), Purpose: u.purpose, Size: u.Size(), Hash: u.SHA256(),
+		Created: now, Expires: u.until(now),
+	}
+}
+
+// describeUpload translates a failed upload, and names the stage.
+func describeUpload(e *uploadError) *problem {
+	p := describeTransfer(e.cause)
+	p.Param = e.param
+	p.Message = "The file could not be uploaded to the site; it failed at this stage: " + e.stage + ". " + p.Message
+	return p
+}
+
+func describeTransfer(cause error) *problem {
+	var (
+		site    *qwen.Error
+		storage *oss.Error
+		unread  *errNotRead
+	)
+	switch {
+	case errors.As(cause, &storage):
+		return describeStorage(storage)
+	case errors.As(cause, &site):
+		return describeUploadCall(site)
+	case errors.As(cause, &unread):
+		message := "The site cannot read this document. Check that it is not damaged or protected by a password, or send its text."
+		if unread.reason != "" {
+			message += " Details: " + unread.reason
+		}
+		return &problem{Error: openai.Error{Status: http.StatusBadRequest, Code: "document_unreadable", Type: openai.TypeInvalidRequest, Message: message},
+			class: classContent, final: true}
+	case errors.Is(cause, errReadTooLong), errors.Is(cause, context.DeadlineExceeded):
+		return uploadTimeout()
+	}
+	return describe(cause)
+}
+
+func uploadTimeout() *problem {
+	return &problem{Error: openai.Error{Status: http.StatusGatewayTimeout, Code: "upload_timeout",
+		Message: "It took too long. Try again, or send a smaller file; the owner can raise idle_timeout."}, class: classNetwork}
+}
+
+// describeUploadCall translates a failure of a call to the site. What the site
+// thinks of the account counts as always; the rest is a failed upload.
+func describeUploadCall(e *qwen.Error) *problem {
+	p := describeSite(e)
+	switch e.Kind {
+	case qwen.KindRejected, qwen.KindBadResponse, qwen.KindUnavailable, qwen.KindChatNotFound, qwen.KindEmpty, qwen.KindTruncated:
+		p.Status, p.Code, p.Type = http.StatusBadGateway, "upload_failed", ""
+		p.Message = strings.Replace(p.Message, "The site refused the request.", "The site refused it.", 1)
+	case qwen.KindTimeout:
+		return uploadTimeout()
+	}
+	return p
+}
+
+// describeStorage translates a failure of the object storage.
+func describeStorage(e *oss.Error) *problem {
+	p := &problem{Error: openai.Error{Status: http.StatusBadGateway, Code: "upload_failed"}, class: classUpstream}
+	switch e.Kind {
+	case oss.KindUntrusted:
+		p.Code, p.final = "upstream_bad_response", true
+		p.Message = "The site named a place for the file that cannot be its storage, and nothing was sent there. The owner should look into the log; storage_endpoint names another place."
+	case oss.KindTimeout:
+		return uploadTimeout()
+	case oss.KindNetwork:
+		p.class, p.retryAfter = classNetwork, 5*time.Second
+		p.Message = "The storage could not be reached, or the connection to it broke. Try again in a moment; the owner should check the server's network and DNS."
+	case oss.KindUnavailable:
+		p.retryAfter = 5 * time.Second
+		p.Message = "The storage reports a failure of its own. Try again in a moment."
+	case oss.KindMismatch:
+		p.Message = "What arrived there differs from what was sent, also when it was sent again. Try again later."
+	case oss.KindBody:
+		p.Message = "The server could not read its own copy of the file. Try again; the owner should look at the disk of Caddy's data directory."
+	case oss.KindRefused, oss.KindBadResponse:
+		p.final = e.Kind == oss.KindRefused
+		p.Message = "The storage refused the file, or its answer could not be understood. If this happens with every file, the site may have changed: update this program."
+	default:
+		p.Message = "The storage did not accept the site's grant. Try again."
+	}
+	return p
+}
+
+// storageFields describes a failure of an upload for the log.
+func storageFields(err error) (fields []zap.Field) {
+	var failed *uploadError
+	if errors.As(err, &failed) {
+		fields, err = append(fields, zap.String("stage", failed.stage)), failed.cause
+		fields = append(fields, siteFields(err)...)
+	}
+	var e *oss.Error
+	if errors.As(err, &e) {
+		fields = append(fields,
+			zap.String("operation", e.Op), zap.Stringer("failure", e.Kind), zap.Stringer("method", e.Method),
+			zap.Int("storage_status", e.Status), zap.String("storage_code", e.Code), zap.String("storage_ec", e.EC),
+			zap.String("storage_request_id", e.RequestID), zap.String("host", e.Host), zap.Bool("abort_failed", e.AbortFailed))
+	}
+	return fields
+}

@@ -1,0 +1,139 @@
+package caddyqwen
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/caddy-qwen/caddy-qwen/internal/filetype"
+	"github.com/caddy-qwen/caddy-qwen/internal/form"
+	"github.com/caddy-qwen/caddy-qwen/openai"
+)
+
+// fileForm is a form with one file.
+type fileForm struct {
+	file   *content
+	fields map[string]string
+}
+
+// maxFields is how many bytes the text fields of a form may have together.
+const maxFields = 4 << 20
+
+// readForm reads a form whose file is in a field, to its end: only then a client
+// that leaves is noticed. The form's file has to be closed.
+func (h *Handler) readForm(w http.ResponseWriter, r *http.Request, field string, kinds ...filetype.Kind) (_ *fileForm, err error) {
+	most := max(h.MaxImage, h.MaxVideo, h.MaxAudio, h.MaxDocument) + maxFields
+	body := http.MaxBytesReader(w, r.Body, most)
+	parts, err := form.New(r.Header.Get("Content-Type"), body, form.Limits{})
+	if err != nil {
+		return nil, formError(err)
+	}
+	f := &fileForm{fields: make(map[string]string)}
+	defer func() {
+		if err != nil && f.file != nil {
+			f.file.Close()
+		}
+	}()
+	for {
+		part, err := parts.Next()
+		if err == io.EOF {
+			break
+		}
+		if err == nil {
+			err = h.readPart(f, parts, part, field, kinds)
+		}
+		if err != nil {
+			return nil, formError(err)
+		}
+	}
+	if _, err := io.Copy(io.Discard, body); err != nil {
+		return nil, formError(err)
+	}
+	if f.file == nil {
+		return nil, missingFile(field)
+	}
+	return f, nil
+}
+
+// readPart reads one part of a form.
+func (h *Handler) readPart(f *fileForm, parts *form.Reader, part *form.Part, field string, kinds []filetype.Kind) (err error) {
+	switch {
+	case !part.IsFile && part.Name == field:
+		return invalidFile(http.StatusBadRequest, "invalid_value", field, "This field must hold a file, but holds text. With curl, write an @ before the path: -F "+field+"=@photo.png.")
+	case !part.IsFile:
+		if _, twice := f.fields[part.Name]; twice {
+			return invalidFile(http.StatusBadRequest, "invalid_value", part.Name, "This field is there twice. Send it once.")
+		}
+		value, err := parts.Text(part)
+		f.fields[part.Name] = form.Unquote(value)
+		return err
+	case part.Name != field:
+		return invalidFile(http.StatusBadRequest, "missing_required_parameter", field, fmt.Sprintf("The file must be in this field, but is in the field %.64q.", part.Name))
+	case f.file != nil:
+		return invalidFile(http.StatusBadRequest, "invalid_value", field, "There are two files. Send one.")
+	}
+	f.file, err = h.receive(incoming{
+		from: part, name: form.Unquote(part.FileName), declared: part.ContentType, otherwise: field, param: field, kinds: kinds,
+	})
+	return err
+}
+
+func missingFile(field string) error {
+	return invalidFile(http.StatusBadRequest, "missing_required_parameter", field, "The form has no file in this field. Send it as multipart/form-data; with curl: -F "+field+"=@photo.png.")
+}
+
+// formError translates failures of reading a form. Others come back as they are.
+func formError(err error) error {
+	var field *form.FieldTooLargeError
+	switch {
+	case errors.As(err, &field):
+		return invalidFile(http.StatusRequestEntityTooLarge, "request_too_large", field.Name, fmt.Sprintf("The field is longer than %d bytes. Send a shorter one.", field.Limit))
+	case errors.Is(err, form.ErrMalformed) && errors.Is(err, io.ErrUnexpectedEOF):
+		return bodyError(io.ErrUnexpectedEOF)
+	case errors.Is(err, form.ErrNotForm), errors.Is(err, form.ErrMalformed), errors.Is(err, form.ErrTooManyParts), errors.Is(err, form.ErrHeaderTooLarge):
+		return invalidFile(http.StatusBadRequest, "invalid_form", "", "The body is not a usable form: "+err.Error()+". Send it as multipart/form-data, as curl does with -F.")
+	}
+	return err
+}
+
+// text returns a field of the form that must not be empty.
+func (f *fileForm) text(name string) (string, error) {
+	if value := f.fields[name]; strings.TrimSpace(value) != "" {
+		return value, nil
+	}
+	return "", &openai.Error{Status: http.StatusBadRequest, Code: "missing_required_parameter", Param: name, Type: openai.TypeInvalidRequest,
+		Message: "The form field " + name + " is missing or empty."}
+}
+
+// bool returns a field of the form that is true or false. An empty one is as
+// good as none.
+func (f *fileForm) bool(name string, otherwise bool) (bool, error) {
+	switch strings.ToLower(strings.TrimSpace(f.fields[name])) {
+	case "":
+		return otherwise, nil
+	case "true", "1", "yes", "on":
+		return true, nil
+	case "false", "0", "no", "off":
+		return false, nil
+	}
+	return false, &openai.Error{Status: http.StatusBadRequest, Code: "invalid_value", Param: name, Type: openai.TypeInvalidRequest,
+		Message: "The form field " + name + " must be true or false."}
+}
+
+// count returns a field of the form that is a whole number of at least 0, which
+// is 0 if the field is empty or missing.
+func (f *fileForm) count(name string) (int, error) {
+	value := strings.TrimSpace(f.fields[name])
+	if value == "" {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(value)
+	if err != nil || n < 0 {
+		return 0, &openai.Error{Status: http.StatusBadRequest, Code: "invalid_value", Param: name, Type: openai.TypeInvalidRequest,
+			Message: "The form field " + name + " must be a whole number of at least 0."}
+	}
+	return n, nil
+}
