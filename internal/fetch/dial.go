@@ -20,11 +20,11 @@ const maxAddresses = 4
 type dialer struct {
 	guard    *guard
 	resolver *net.Resolver // nil: the system's
-	connect  func(ctx context.Context, dialer *net.Dialer, network string, to netip.AddrPort) (net.Conn, error)
+	connect  func(ctx context.Context, to netip.AddrPort) (net.Conn, error)
 	times    times
 }
 
-func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, error) {
+func (d *dialer) dial(ctx context.Context, _, address string) (net.Conn, error) {
 	host, portText, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, err
@@ -41,7 +41,7 @@ func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, e
 	if len(targets) == 0 && refused != "" {
 		return nil, &Error{Kind: KindBlocked, Reason: host + ": " + refused}
 	}
-	return d.connectAny(ctx, network, targets)
+	return d.connectAny(ctx, targets)
 }
 
 func (d *dialer) lookup(ctx context.Context, host string) ([]netip.Addr, error) {
@@ -67,13 +67,12 @@ func (d *dialer) sift(found []netip.Addr, port uint16) (targets []netip.AddrPort
 }
 
 // connectAny tries one address after the other, each for its share of the time.
-func (d *dialer) connectAny(ctx context.Context, network string, targets []netip.AddrPort) (net.Conn, error) {
+func (d *dialer) connectAny(ctx context.Context, targets []netip.AddrPort) (net.Conn, error) {
 	failed := errors.New("no address")
 	deadline := time.Now().Add(d.times.connect)
 	for i, to := range targets {
 		share := time.Until(deadline) / time.Duration(len(targets)-i)
-		dialer := &net.Dialer{Timeout: max(share, 1), KeepAlive: -1, Control: d.control}
-		conn, err := d.open(ctx, dialer, network, to)
+		conn, err := d.connectTo(ctx, to, share)
 		if err == nil {
 			return conn, nil
 		}
@@ -82,11 +81,14 @@ func (d *dialer) connectAny(ctx context.Context, network string, targets []netip
 	return nil, failed
 }
 
-func (d *dialer) open(ctx context.Context, dialer *net.Dialer, network string, to netip.AddrPort) (net.Conn, error) {
+func (d *dialer) connectTo(ctx context.Context, to netip.AddrPort, within time.Duration) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
 	if d.connect != nil {
-		return d.connect(ctx, dialer, network, to)
+		return d.connect(ctx, to)
 	}
-	return dialer.DialContext(ctx, network, to.String())
+	dialer := &net.Dialer{Control: d.control}
+	return dialer.DialContext(ctx, "tcp", to.String())
 }
 
 // control looks at what the system is about to connect to, in case something

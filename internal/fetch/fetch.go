@@ -70,9 +70,11 @@ type Client struct {
 	// not ask itself. *.example.com stands for all names one level below. May be nil.
 	OwnHosts func() []string
 
-	// For tests, in place of the network, the system's roots and the usual times.
+	// For tests, in place of the network, the usual ports, the system's roots and
+	// the usual times.
 	resolver *net.Resolver
-	connect  func(ctx context.Context, dialer *net.Dialer, network string, to netip.AddrPort) (net.Conn, error)
+	connect  func(ctx context.Context, to netip.AddrPort) (net.Conn, error)
+	ports    []uint16
 	roots    *x509.CertPool
 	times    times
 }

@@ -19,7 +19,8 @@ const maxURL = 2048 // characters
 // guard decides what may be reached.
 type guard struct {
 	public   *ssrf.Guardian
-	allowed  []netip.Prefix
+	ports    []uint16
+	allowed  []netip.Prefix // on any port
 	ownHosts func() []string
 }
 
@@ -28,8 +29,13 @@ type guard struct {
 var besides = []netip.Prefix{netip.MustParsePrefix("168.63.129.16/32")}
 
 func newGuard(c *Client) *guard {
+	ports := c.ports
+	if ports == nil {
+		ports = []uint16{80, 443}
+	}
 	return &guard{
 		public:   ssrf.New(ssrf.WithAnyPort(), ssrf.WithDeniedV4Prefixes(besides...)),
+		ports:    ports,
 		allowed:  c.Allowed,
 		ownHosts: c.OwnHosts,
 	}
@@ -124,7 +130,7 @@ func (g *guard) refuses(host string, port uint16) string {
 	switch {
 	case numeric(name):
 		return "an address in an odd spelling"
-	case !standard(port) && len(g.allowed) == 0:
+	case !slices.Contains(g.ports, port) && len(g.allowed) == 0:
 		return fmt.Sprintf("port %d", port)
 	case g.own(name):
 		return "our own name"
@@ -150,7 +156,7 @@ func (g *guard) refusesAddress(to netip.AddrPort) string {
 		return ""
 	case g.public.SafeAddr(address) != nil:
 		return "an address that is not public"
-	case !standard(to.Port()):
+	case !slices.Contains(g.ports, to.Port()):
 		return fmt.Sprintf("port %d", to.Port())
 	}
 	return ""
@@ -159,8 +165,6 @@ func (g *guard) refusesAddress(to netip.AddrPort) string {
 func (g *guard) isAllowed(address netip.Addr) bool {
 	return slices.ContainsFunc(g.allowed, func(p netip.Prefix) bool { return p.Contains(address) })
 }
-
-func standard(port uint16) bool { return port == 80 || port == 443 }
 
 // numeric tells whether a name ends in a number, which some resolvers take for
 // an address: 127.1, 0x7f.1, 0177.0.0.1, 2130706433.
