@@ -98,6 +98,7 @@ func (g *gateway) stop() {
 		g.t.Errorf("stop Caddy: %v", err)
 	}
 	storesClosed(g.t)
+	g.filesGone()
 }
 
 // load gives Caddy a configuration, as at the start or on a reload.
