@@ -15,6 +15,21 @@
 // Answers for other endpoints, or for completions before any check, are queued
 // with [Site.Fail].
 //
+// # Files
+//
+// A file goes to the [Storage] of the site with the grant of `getstsToken`,
+// and into a message as a file object. The site refuses objects that are not
+// exactly as they should be, files that were not uploaded by the same account,
+// and documents whose parsing the client has not seen to the end. The models
+// of the catalogue that cannot see a kind of files refuse it, too. What the
+// model sees is in [Completion.Files] and [Turn.Files], and the default
+// responder names it. How parsing goes is set with [Site.Parse], and what goes
+// wrong with the storage with [Storage.Fail].
+//
+// `files/getfilelink` answers with a fresh link as `data.file_url`. Links are
+// good for 300 s. The address in a file object need not have a signature that
+// is still good.
+//
 // # Busy chats
 //
 // A chat is busy from the moment a completion is accepted until its terminal

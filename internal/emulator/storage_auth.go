@@ -46,7 +46,7 @@ func (s *Storage) authenticateHeader(c *storageCall, header string) (*grant, err
 	s.noteSignature(c, signedHeader, a.id, date)
 	at, err := time.Parse(storageTime, date)
 	if err != nil {
-		return nil, invalidArgument("The header x-oss-date is missing or is no time such as "+storageTime+".", "0002-00000213")
+		return nil, invalidArgument("The header x-oss-date is missing or is no time such as "+storageTime+".", "")
 	}
 	if d := at.Sub(c.now); d > maxSkew || d < -maxSkew {
 		return nil, tooSkewed(at, c.now)
@@ -147,11 +147,11 @@ func (s *Storage) verify(c *storageCall, a authorization, date, token string) (*
 func (s *Storage) checkScope(sc scope, date string) error {
 	switch {
 	case !strings.HasPrefix(date, sc.day+"T"):
-		return invalidArgument("The day of the credential is not that of x-oss-date.", "0002-00000224")
+		return invalidArgument("The day of the credential is not that of x-oss-date.", "")
 	case sc.region != s.scoped:
 		return invalidArgument(fmt.Sprintf("Invalid signing region in Authorization header. Expected: %q.", s.scoped), "0002-00000226")
 	case sc.product != storageProduct:
-		return invalidArgument("Invalid signing product in Authorization header. Expected: \"oss\".", "0002-00000228")
+		return invalidArgument("Invalid signing product in Authorization header. Expected: \"oss\".", "")
 	}
 	return nil
 }

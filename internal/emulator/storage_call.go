@@ -67,7 +67,7 @@ type storageCall struct {
 	op     string
 	query  url.Values
 	now    time.Time // by the storage's clock, when it arrived
-	body   io.Reader
+	body   *meter
 	fault  *Fault // nil: none
 	record *StorageRequest
 }
@@ -98,6 +98,9 @@ func (s *Storage) serve(c *storageCall, misplaced error) error {
 		}
 	}
 	a, err := s.execute(c, misplaced)
+	if c.body.broken {
+		return errGone // whatever is wrong with the rest of the body
+	}
 	if err != nil {
 		var refused *storageError
 		if !errors.As(err, &refused) {
@@ -114,7 +117,9 @@ func (s *Storage) serve(c *storageCall, misplaced error) error {
 		}
 		c.fault.spoil(&a)
 	}
-	c.settle()
+	if err := c.settle(); err != nil {
+		return err
+	}
 	s.noteStatus(c, statusOK(a.status))
 	return c.send(a)
 }
@@ -126,6 +131,9 @@ func (s *Storage) execute(c *storageCall, misplaced error) (storageAnswer, error
 	}
 	if c.op == OpPost {
 		return s.postObject(c)
+	}
+	if c.op == OpUnknown && c.r.Method == http.MethodPost && len(c.query) == 0 {
+		return storageAnswer{}, methodNotAllowed // forms go to the bucket
 	}
 	if c.key != "" && !validKey(c.key) {
 		return storageAnswer{}, invalidName
@@ -153,17 +161,18 @@ func (s *Storage) execute(c *storageCall, misplaced error) (storageAnswer, error
 	case OpAbort:
 		return s.abortUpload(c)
 	}
-	if c.r.Method == http.MethodPost && c.key != "" && len(c.query) == 0 {
-		return storageAnswer{}, methodNotAllowed
-	}
 	return storageAnswer{}, notImplemented
 }
 
 // settle reads the rest of the body of a request, so that the client sees the
 // answer and not a broken connection. Clients that ask before they send get
 // the answer at once.
-func (c *storageCall) settle() {
-	if c.r.Header.Get("Expect") == "" {
-		_, _ = io.Copy(io.Discard, c.body) // whoever stops sending does not wait for the answer
+func (c *storageCall) settle() error {
+	if c.r.Header.Get("Expect") != "" {
+		return nil
 	}
+	if _, err := io.Copy(io.Discard, c.body); err != nil {
+		return bodyError(err)
+	}
+	return nil
 }

@@ -45,8 +45,8 @@ func (e *storageError) with(name, value string) *storageError {
 var (
 	noSuchBucket      = storageFailure(http.StatusNotFound, "NoSuchBucket", "The specified bucket does not exist.", "0015-00000101")
 	noSuchKey         = storageFailure(http.StatusNotFound, "NoSuchKey", "The specified key does not exist.", "0026-00000001")
-	noSuchUpload      = storageFailure(http.StatusNotFound, "NoSuchUpload", "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed.", "0042-00000002")
-	secondLevelDomain = storageFailure(http.StatusForbidden, "SecondLevelDomainForbidden", "The bucket you are attempting to access must be addressed using OSS third level domain.", "0048-00000001")
+	noSuchUpload      = storageFailure(http.StatusNotFound, "NoSuchUpload", "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed.", "")
+	secondLevelDomain = storageFailure(http.StatusForbidden, "SecondLevelDomainForbidden", "The bucket you are attempting to access must be addressed using OSS third level domain.", "")
 	listingDenied     = accessDenied("You have no right to list.", "0003-00000001")
 	methodNotAllowed  = storageFailure(http.StatusMethodNotAllowed, "MethodNotAllowed", "The specified method is not allowed against this resource.", "")
 	notImplemented    = storageFailure(http.StatusNotImplemented, "NotImplemented", "A header or a parameter implies functionality that is not implemented.", "")

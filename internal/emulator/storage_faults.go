@@ -61,14 +61,25 @@ var operations = []string{OpPut, OpPost, OpGet, OpHead, OpInitiate, OpPart, OpPa
 
 // Fail plans a fault for the n-th call of an operation from now on: 1 is the
 // next one, 0 is every one. If several faults are planned for a call, the one
-// that was planned first happens. It panics if there is no such operation.
+// that was planned first happens. It panics if there is no such operation, or
+// if the fault contradicts itself.
 func (s *Storage) Fail(op string, n int, f Fault) {
-	if !slices.Contains(operations, op) || n < 0 {
-		panic("emulator: the storage cannot fail in call " + strconv.Itoa(n) + " of " + op)
+	if !slices.Contains(operations, op) || n < 0 || f.ends() > 1 {
+		panic("emulator: the storage cannot fail like this in call " + strconv.Itoa(n) + " of " + op)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.faults = append(s.faults, &plannedFault{op: op, left: n - 1, fault: f})
+}
+
+// ends counts what takes the place of the answer.
+func (f *Fault) ends() (n int) {
+	for _, set := range []bool{f.Status != 0, f.Reset, f.Drop, f.Hang} {
+		if set {
+			n++
+		}
+	}
+	return n
 }
 
 // Heal forgets all planned faults. What hangs already keeps hanging.
@@ -108,10 +119,10 @@ func (s *Storage) fail(c *storageCall) (ended bool, err error) {
 			return true, err
 		}
 	}
-	if f.Reset {
+	switch {
+	case f.Reset:
 		return true, errReset
-	}
-	if !f.Drop && !f.Hang && f.Status == 0 {
+	case f.ends() == 0:
 		return false, nil
 	}
 	if _, err := io.Copy(io.Discard, c.body); err != nil {

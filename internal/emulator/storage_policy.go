@@ -45,7 +45,7 @@ func unmet(why, ec string) error {
 func readPolicy(text string) (*policy, error) {
 	raw, err := base64.StdEncoding.Strict().DecodeString(text)
 	if err != nil {
-		return nil, badPolicy("it is not in Base64.", "0006-00000204")
+		return nil, badPolicy("it is not in Base64.", "")
 	}
 	var doc struct {
 		Expiration *string           `json:"expiration"`
@@ -96,7 +96,7 @@ func (p *policy) add(raw json.RawMessage) error {
 	var list []json.RawMessage
 	var operator string
 	if json.Unmarshal(raw, &list) != nil || len(list) != 3 || json.Unmarshal(list[0], &operator) != nil {
-		return badPolicy("a condition must be an object or a list of three: "+string(raw), "0006-00000213")
+		return badPolicy("a condition must be an object or a list of three: "+string(raw), "")
 	}
 	operator = strings.ToLower(operator)
 	if operator == "content-length-range" {
@@ -104,7 +104,7 @@ func (p *policy) add(raw json.RawMessage) error {
 	}
 	var field string
 	if json.Unmarshal(list[1], &field) != nil || len(field) < 2 || field[0] != '$' {
-		return badPolicy("the field of a condition must be a name after a dollar sign: "+string(raw), "0006-00000214")
+		return badPolicy("the field of a condition must be a name after a dollar sign: "+string(raw), "")
 	}
 	c := condition{text: string(raw), operator: operator, field: strings.ToLower(field[1:])}
 	var err error
@@ -115,10 +115,10 @@ func (p *policy) add(raw json.RawMessage) error {
 	case "in", "not-in":
 		err = json.Unmarshal(list[2], &c.values)
 	default:
-		return badPolicy("there is no operator "+operator+".", "0006-00000215")
+		return badPolicy("there is no operator "+operator+".", "")
 	}
 	if err != nil {
-		return badPolicy("the value of a condition is invalid: "+string(raw), "0006-00000216")
+		return badPolicy("the value of a condition is invalid: "+string(raw), "")
 	}
 	p.conditions = append(p.conditions, c)
 	return nil
@@ -128,7 +128,7 @@ func (p *policy) add(raw json.RawMessage) error {
 func (p *policy) addObject(raw json.RawMessage) error {
 	var simple map[string]string
 	if json.Unmarshal(raw, &simple) != nil || len(simple) != 1 {
-		return badPolicy("Invalid Simple-Condition: Simple-Conditions must have exactly one property specified.", "0006-00000212")
+		return badPolicy("Invalid Simple-Condition: Simple-Conditions must have exactly one property specified.", "")
 	}
 	for field, value := range simple {
 		p.conditions = append(p.conditions, condition{
@@ -164,9 +164,9 @@ var uncovered = []string{
 func (p *policy) check(fields map[string]string, bucket string, signed, now time.Time) error {
 	switch {
 	case !now.Before(p.expires):
-		return unmet("Policy expired.", "0006-00000201")
+		return unmet("Policy expired.", "")
 	case p.expires.Sub(signed) > maxLinkLife*time.Second:
-		return unmet("the policy expires more than 7 days after x-oss-date.", "0006-00000202")
+		return unmet("the policy expires more than 7 days after x-oss-date.", "")
 	}
 	covered := make(map[string]bool)
 	for _, c := range p.conditions {

@@ -18,7 +18,7 @@ import (
 const (
 	maxFormFields = 8 << 20 // all fields before the file
 	maxFormValue  = 2 << 20 // one of them
-	maxNamelessIn = 4 << 10 // the file, if its part has no file name
+	maxNamelessIn = 4 << 10 // the file, if its part has no file name, to be taken for one
 )
 
 // form is a form before its file. Names are in lower case.
@@ -92,21 +92,21 @@ func formError(err error) error {
 // take reads one part of a form: the value of a field, or the beginning of
 // the file. It returns the size of what it has read.
 func (f *form) take(p *multipart.Part) (int, error) {
-	name, hasFile, ok := disposition(p.Header.Get("Content-Disposition"))
+	d, ok := parseDisposition(p.Header.Get("Content-Disposition"))
 	if !ok {
 		return 0, malformedForm
 	}
-	name = strings.ToLower(name)
+	name := strings.ToLower(d.name)
+	most := maxFormValue
 	if name == "file" {
 		f.fileType = p.Header.Get("Content-Type")
-		if hasFile {
+		if d.hasFile {
 			f.file = p
 			return 0, nil
 		}
-	}
-	most := maxFormValue
-	if name == "file" {
-		most = maxNamelessIn
+		if most = maxNamelessIn; d.extended {
+			most = 0
+		}
 	}
 	value, err := io.ReadAll(io.LimitReader(p, int64(most)+1))
 	if err != nil {
@@ -126,27 +126,36 @@ func (f *form) take(p *multipart.Part) (int, error) {
 	return len(value), nil
 }
 
-// disposition reads `form-data; name="…"; filename="…"`. The storage does not
-// know the parameter `filename*`: for it such a part is no file.
-func disposition(header string) (name string, hasFile, ok bool) {
+// disposition is the header Content-Disposition of a part.
+type disposition struct {
+	name     string
+	hasFile  bool // it has a file name
+	extended bool // it has one in the form of RFC 5987, which does not count
+}
+
+// parseDisposition reads `form-data; name="…"; filename="…"`. The storage does
+// not know the parameter `filename*`: for it such a part is no file.
+func parseDisposition(header string) (d disposition, ok bool) {
 	kind, rest, _ := strings.Cut(header, ";")
 	if strings.TrimSpace(kind) != "form-data" {
-		return "", false, false
+		return d, false
 	}
 	for rest != "" {
 		var param, value string
 		param, rest, _ = strings.Cut(strings.TrimLeft(rest, " ;"), "=")
 		if value, rest, ok = quoted(rest); !ok {
-			return "", false, false
+			return d, false
 		}
 		switch param {
 		case "name":
-			name = value
+			d.name = value
 		case "filename":
-			hasFile = true
+			d.hasFile = true
+		case "filename*":
+			d.extended = true
 		}
 	}
-	return name, hasFile, name != ""
+	return d, d.name != ""
 }
 
 // quoted reads the value of a parameter, in quotes or without.
@@ -186,7 +195,7 @@ func (s *Storage) authenticateForm(c *storageCall, f *form) (*policy, error) {
 	case text == "":
 		return nil, invalidArgument("The form has no policy.", "0002-00000702")
 	case signed != signAlgorithm:
-		return nil, invalidArgument("The field x-oss-signature-version must be "+signAlgorithm+".", "0002-00000703")
+		return nil, invalidArgument("The field x-oss-signature-version must be "+signAlgorithm+".", "")
 	}
 	cred, ok := parseCredential(f.fields["x-oss-credential"])
 	date := f.fields["x-oss-date"]
@@ -194,9 +203,9 @@ func (s *Storage) authenticateForm(c *storageCall, f *form) (*policy, error) {
 	s.noteSignature(c, signedForm, cred.id, date)
 	switch {
 	case !ok:
-		return nil, invalidArgument("The field x-oss-credential is missing or invalid.", "0002-00000704")
+		return nil, invalidArgument("The field x-oss-credential is missing or invalid.", "")
 	case err != nil:
-		return nil, invalidArgument("The field x-oss-date is missing or is no time such as "+storageTime+".", "0002-00000705")
+		return nil, invalidArgument("The field x-oss-date is missing or is no time such as "+storageTime+".", "")
 	case at.Sub(c.now) > maxSkew, c.now.Sub(at) > maxLinkLife*time.Second:
 		return nil, accessDenied("Invalid according to Policy: x-oss-date is too far away.", "")
 	}

@@ -1,8 +1,10 @@
 package emulator
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"time"
 )
 
@@ -34,9 +36,9 @@ func (r StorageRequest) String() string {
 
 // begin records a request and finds its fault.
 func (s *Storage) begin(c *storageCall) {
-	c.body = c.r.Body
-	if c.body == nil { // only without an HTTP server
-		c.body = eof{}
+	c.body = &meter{r: c.r.Body, storage: s, call: c}
+	if c.r.Body == nil { // only without an HTTP server
+		c.body.r = http.NoBody
 	}
 	c.record = &StorageRequest{
 		Op: c.op, Method: c.r.Method, Bucket: c.bucket, Key: c.key, Virtual: c.virtual,
@@ -50,18 +52,13 @@ func (s *Storage) begin(c *storageCall) {
 		s.requests = keep(s.requests, c.record)
 		s.notify()
 	}
-	c.body = &meter{r: c.body, storage: s, call: c}
 }
-
-type eof struct{}
-
-func (eof) Read([]byte) (int, error) { return 0, io.EOF }
 
 // end records how a request ended.
 func (s *Storage) end(c *storageCall, err error) {
 	s.note(c, func(r *StorageRequest) {
 		r.Ended, r.Lost = true, err != nil
-		r.BodySize = c.body.(*meter).n
+		r.BodySize = c.body.n
 	})
 }
 
@@ -107,6 +104,7 @@ type meter struct {
 	storage *Storage
 	call    *storageCall
 	n       int64
+	broken  bool // the client stopped sending before the end
 }
 
 // slice is how much of a body is read between two pauses of a slow storage.
@@ -116,9 +114,7 @@ const slice = 64 << 10
 func (m *meter) Read(b []byte) (int, error) {
 	f := m.call.fault
 	if f == nil || len(b) == 0 {
-		n, err := m.r.Read(b)
-		m.n += int64(n)
-		return n, err
+		return m.read(b)
 	}
 	if f.Cut > 0 {
 		if m.n >= f.Cut {
@@ -132,7 +128,12 @@ func (m *meter) Read(b []byte) (int, error) {
 			return 0, err
 		}
 	}
+	return m.read(b)
+}
+
+func (m *meter) read(b []byte) (int, error) {
 	n, err := m.r.Read(b)
 	m.n += int64(n)
+	m.broken = m.broken || err != nil && !errors.Is(err, io.EOF)
 	return n, err
 }

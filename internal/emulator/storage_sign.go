@@ -53,14 +53,14 @@ type authorization struct {
 func parseAuthorization(header string) (authorization, error) {
 	rest, found := strings.CutPrefix(header, signAlgorithm+" ")
 	if !found {
-		return authorization{}, invalidArgument("The authorization header must begin with "+signAlgorithm+".", "0002-00000203")
+		return authorization{}, invalidArgument("The authorization header must begin with "+signAlgorithm+".", "")
 	}
 	var a authorization
 	seen := make(map[string]bool)
 	for _, part := range strings.Split(rest, ",") {
 		name, value, _ := strings.Cut(strings.Trim(part, " "), "=")
 		if seen[name] {
-			return a, invalidArgument("The authorization header has the field "+name+" twice.", "0002-00000204")
+			return a, invalidArgument("The authorization header has the field "+name+" twice.", "")
 		}
 		seen[name] = true
 		ok := true
@@ -79,7 +79,7 @@ func parseAuthorization(header string) (authorization, error) {
 		}
 	}
 	if !seen["Credential"] || !seen["Signature"] {
-		return a, invalidArgument("The authorization header lacks Credential or Signature.", "0002-00000204")
+		return a, invalidArgument("The authorization header lacks Credential or Signature.", "")
 	}
 	return a, nil
 }
