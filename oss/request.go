@@ -52,7 +52,7 @@ func (u *upload) do(ctx context.Context, r *request) (*answer, *Error) {
 			n--
 			continue
 		}
-		if (err.next == repeat || err.next == restart) && r.settled != nil && r.settled(ctx) {
+		if unclear(err) && r.settled != nil && r.settled(ctx) {
 			return nil, nil
 		}
 		if err.next != repeat || n >= attempts {
@@ -63,6 +63,11 @@ func (u *upload) do(ctx context.Context, r *request) (*answer, *Error) {
 			return nil, u.ended(ctx, r.op)
 		}
 	}
+}
+
+// unclear tells whether a request that ended like this may have done its work.
+func unclear(e *Error) bool {
+	return e.Kind != KindMismatch && (e.next == repeat || e.next == restart)
 }
 
 // once makes one attempt.
