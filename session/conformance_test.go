@@ -11,3 +11,7 @@ import (
 func TestMemory(t *testing.T) {
 	sessiontest.Run(t, func(*testing.T) session.Store { return session.NewMemory() })
 }
+
+func TestMemoryFiles(t *testing.T) {
+	sessiontest.RunFiles(t, func(*testing.T) session.FileStore { return session.NewMemoryFiles(100_000) })
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/caddy-qwen/caddy-qwen/session"
 )
@@ -272,6 +273,34 @@ func testPruneLimit(t *testing.T, s *store) {
 	s.prune(at(100), 100, 3, 0)
 }
 
+func testPruneFiles(t *testing.T, s *store) {
+	// Which have expired is told by the clock.
+	future, past := time.Date(2999, 1, 1, 0, 0, 0, 0, time.UTC), time.Now().Add(-time.Hour)
+	s.record(turn("c", "r", "", 1))
+	for n := range 6 {
+		f := file(fmt.Sprint("f", n), n)
+		if f.Expires = future; n >= 4 {
+			f.Expires = past
+		}
+		s.must(s.AddFile(s.ctx, f))
+	}
+	bobs := file("bob", 1)
+	bobs.Tenant, bobs.Account = "bob", there
+	s.must(s.AddFile(s.ctx, bobs))
+	s.prune(at(0), 100, 0, 0)
+	s.prune(at(0), 100, 1, 1) // one of the two that have expired
+	s.prune(at(0), 100, 100, 1)
+	s.prune(at(0), 100, 100, 0)
+	s.files().hasNo(file("f5", 5), past.Add(-time.Hour))
+	s.files().lists(session.FileQuery{Limit: 9}, false, "f3", "f2", "f1", "f0")
+	s.prune(at(2), 100, 2, 3) // a turn, and two of the files that are too old
+	s.prune(at(2), 100, 2, 1)
+	s.prune(at(2), 100, 2, 0)
+	s.files().lists(session.FileQuery{Limit: 9}, false, "f3", "f2")
+	s.files().hasNo(bobs, at(0))
+	s.must(s.AddFile(s.ctx, file("f0", 9))) // its id is free
+}
+
 func testPruneAliases(t *testing.T, s *store) {
 	one := turn("c", "r", "", 1)
 	one.Aliases = []session.Digest{key(100)}
@@ -281,65 +310,4 @@ func testPruneAliases(t *testing.T, s *store) {
 	// Nothing of it is left for another turn to be found by.
 	s.record(turn("d", "r", "", 1), turn("c", "r", "", 2))
 	s.findsAlias(key(100), 5)
-}
-
-func testClose(t *testing.T, s *store) {
-	s.record(turn("c", "r", "", 1))
-	s.must(s.Close())
-	s.must(s.Close())
-	_, find := s.Find(s.ctx, keyOf(1), 1)
-	_, alias := s.FindAlias(s.ctx, key(1), 1)
-	_, turnErr := s.Turn(s.ctx, here, "c", "r")
-	_, chatErr := s.Chat(s.ctx, here, "c")
-	_, idle := s.IdleChats(s.ctx, here, at(0), 1)
-	_, prune := s.Prune(s.ctx, at(0), 1, 1)
-	for name, err := range map[string]error{
-		"Find": find, "FindAlias": alias, "Turn": turnErr, "Chat": chatErr, "IdleChats": idle, "Prune": prune,
-		"Record":      s.Record(s.ctx, turn("c", "r2", "r", 2)),
-		"AddChat":     s.AddChat(s.ctx, chat("d", 1)),
-		"ForgetTurns": s.ForgetTurns(s.ctx, here, "c"),
-		"RemoveChat":  s.RemoveChat(s.ctx, here, "c"),
-	} {
-		if !errors.Is(err, session.ErrUnavailable) {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-}
-
-func testReopen(t *testing.T, open func(*testing.T, string) session.Store) {
-	dir := t.TempDir()
-	s := wrap(t, open(t, dir))
-	one, two := turn("c", "r1", "", 1), turn("c", "r2", "r1", 2)
-	one.Aliases, one.Variants = []session.Digest{key(100)}, []session.Digest{key(50)}
-	s.record(one, two)
-	s.addChat(chat("d", 4))
-	s.must(s.Close())
-
-	s = wrap(t, open(t, dir))
-	s.findsAlias(key(100), 5, "c/r1")
-	one.Aliases, one.Continued = nil, true
-	sameTurn(t, s.turn("c", "r1"), one)
-	sameTurn(t, s.turn("c", "r2"), two)
-	sameChat(t, s.chat("d"), chat("d", 4))
-	s.record(turn("c", "r3", "r2", 3))
-	if !s.turn("c", "r2").Continued {
-		t.Error("the conversation does not go on")
-	}
-}
-
-func testReopenChanges(t *testing.T, open func(*testing.T, string) session.Store) {
-	dir := t.TempDir()
-	s := wrap(t, open(t, dir))
-	s.record(turn("old", "r", "", 1), turn("forgotten", "r", "", 7), turn("removed", "r", "", 8))
-	s.must(s.ForgetTurns(s.ctx, here, "forgotten"))
-	s.must(s.RemoveChat(s.ctx, here, "removed"))
-	s.prune(at(3), 100, 100, 1)
-	s.must(s.Close())
-
-	s = wrap(t, open(t, dir))
-	s.noChat("old")
-	s.noChat("removed")
-	s.chat("forgotten")
-	s.noTurn("forgotten", "r")
-	s.prune(at(1000), 0, 100, 1)
 }

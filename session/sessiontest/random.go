@@ -196,15 +196,21 @@ func (r *random) wanted() session.Key {
 	return k
 }
 
-// testRandom does the same random things to the store and to a plain list, and
-// compares what each finds.
-func testRandom(t *testing.T, s *store) {
+// seed returns a seed for random numbers, and prints it.
+func seed(t *testing.T) uint64 {
+	t.Helper()
 	seed, err := strconv.ParseUint(os.Getenv(seedVariable), 10, 64)
 	if err != nil {
 		seed = rand.Uint64()
 	}
 	t.Logf("%s=%d", seedVariable, seed)
-	r := &random{Rand: rand.New(rand.NewPCG(seed, 1))}
+	return seed
+}
+
+// testRandom does the same random things to the store and to a plain list, and
+// compares what each finds.
+func testRandom(t *testing.T, s *store) {
+	r := &random{Rand: rand.New(rand.NewPCG(seed(t), 1))}
 	l := new(list)
 	for step := range 600 {
 		switch r.IntN(24) {

@@ -43,6 +43,7 @@ func Run(t *testing.T, open Opener) {
 		"Prune/disposable chats stay":          testPruneDisposable,
 		"Prune/chats stay used":                testPruneUsed,
 		"Prune/limit":                          testPruneLimit,
+		"Prune/files":                          testPruneFiles,
 		"Prune/aliases":                        testPruneAliases,
 		"a context that has ended":             testContext,
 		"Close":                                testClose,
@@ -54,11 +55,15 @@ func Run(t *testing.T, open Opener) {
 	} {
 		t.Run(name, func(t *testing.T) { test(t, wrap(t, open(t))) })
 	}
+	t.Run("files", func(t *testing.T) {
+		RunFiles(t, func(t *testing.T) session.FileStore { return wrap(t, open(t)) })
+	})
 }
 
-// RunPersistent tests a store that keeps what is acknowledged after Close. The
-// function opens the store of a directory.
+// RunPersistent tests a store that keeps what is acknowledged, after Close and after
+// a crash. The function opens the store of a directory, in which it keeps all.
 func RunPersistent(t *testing.T, open func(t *testing.T, dir string) session.Store) {
 	t.Run("acknowledged turns are there after Close", func(t *testing.T) { testReopen(t, open) })
 	t.Run("acknowledged changes are there after Close", func(t *testing.T) { testReopenChanges(t, open) })
+	t.Run("what was acknowledged is there without Close", func(t *testing.T) { testCrash(t, open) })
 }

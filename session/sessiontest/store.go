@@ -57,6 +57,9 @@ func wrap(t *testing.T, s session.Store) *store {
 	return &store{s, t, context.Background()}
 }
 
+// files returns the store as one of files.
+func (s *store) files() *files { return &files{s.Store, s.t, s.ctx} }
+
 func (s *store) must(err error) {
 	s.t.Helper()
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"time"
 
 	_ "modernc.org/sqlite" // the driver
@@ -78,7 +79,7 @@ func (s *Store) prepareFile() (f file, err error) {
 		return f, err
 	}
 	if !s.hooks.tool {
-		if f.created, err = createFile(f.path); err != nil {
+		if f.created, err = s.createFile(f.path); err != nil {
 			return f, err
 		}
 	}
@@ -95,7 +96,14 @@ func (s *Store) prepareFile() (f file, err error) {
 	return f, nil
 }
 
-func createFile(path string) (created bool, err error) {
+// creating is held by who makes a file: closing it ends the locks of all
+// connections that this process has to it by then, and without these another
+// process may write at the same time. So nobody else may open it before.
+var creating sync.Mutex
+
+func (s *Store) createFile(path string) (created bool, err error) {
+	creating.Lock()
+	defer creating.Unlock()
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		return false, err
 	}
@@ -109,6 +117,7 @@ func createFile(path string) (created bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	s.hooks.making()
 	return true, file.Close()
 }
 

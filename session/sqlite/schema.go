@@ -73,6 +73,23 @@ CREATE INDEX files_url ON files (url, created, file);
 CREATE INDEX files_hash ON files (hash, created, file);
 CREATE INDEX files_created ON files (created);
 CREATE INDEX files_expires ON files (expires);
+
+-- How many files each tenant has, so that nobody has to count them.
+CREATE TABLE file_numbers (
+	account BLOB    NOT NULL,
+	tenant  TEXT    NOT NULL,
+	number  INTEGER NOT NULL,
+	PRIMARY KEY (account, tenant)
+) WITHOUT ROWID;
+CREATE TRIGGER files_added AFTER INSERT ON files BEGIN
+	INSERT INTO file_numbers SELECT new.account, new.tenant, 0
+		WHERE NOT EXISTS (SELECT 1 FROM file_numbers WHERE account = new.account AND tenant = new.tenant);
+	UPDATE file_numbers SET number = number + 1 WHERE account = new.account AND tenant = new.tenant;
+END;
+CREATE TRIGGER files_removed AFTER DELETE ON files BEGIN
+	UPDATE file_numbers SET number = number - 1 WHERE account = old.account AND tenant = old.tenant;
+	DELETE FROM file_numbers WHERE account = old.account AND tenant = old.tenant AND number = 0;
+END;
 `),
 }
 

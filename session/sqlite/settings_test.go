@@ -85,6 +85,7 @@ func TestColumns(t *testing.T) {
 	}
 	want := strings.Fields(`aliases.key aliases.time aliases.turn
 		chats.account chats.chat chats.created chats.disposable chats.model chats.place chats.tenant chats.used
+		file_numbers.account file_numbers.number file_numbers.tenant
 		files.account files.created files.data files.expires files.file files.hash files.id files.purpose files.tenant files.url
 		turns.continued turns.data turns.id turns.key turns.time`)
 	if !slices.Equal(got, want) {

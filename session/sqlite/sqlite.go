@@ -123,7 +123,8 @@ type hooks struct {
 	budget     time.Duration // for a check of the file
 	lockWait   time.Duration // for other processes, while the file is opened
 	vfs        string
-	tool       bool // neither create nor check nor rename the file
+	tool       bool   // neither create nor check nor rename the file
+	making     func() // called while a new file is being made
 	now        func() time.Time
 	every      func(time.Duration) (<-chan time.Time, func())
 	retry      func(failures int) <-chan time.Time
@@ -134,6 +135,7 @@ func defaultHooks() hooks {
 		migrations: migrations,
 		budget:     2 * time.Second,
 		lockWait:   5 * time.Second,
+		making:     func() {},
 		now:        time.Now,
 		every: func(d time.Duration) (<-chan time.Time, func()) {
 			ticker := time.NewTicker(d)

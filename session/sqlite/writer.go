@@ -74,8 +74,8 @@ func (w *writer) texts() map[**sql.Stmt]string {
 
 		&w.addFile: "INSERT INTO files (" + fileKeys + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) " +
 			"ON CONFLICT (account, file) DO UPDATE SET (" + fileKeys + ") = (" + excluded(fileKeys) + ") WHERE tenant = excluded.tenant",
-		&w.trimFiles: fmt.Sprintf("DELETE FROM files WHERE id IN (SELECT id FROM files "+
-			"WHERE account = ? AND tenant = ? ORDER BY created DESC, file DESC LIMIT -1 OFFSET %d)", maxFiles),
+		&w.trimFiles: fmt.Sprintf("DELETE FROM files WHERE id IN (SELECT id FROM files WHERE account = ?1 AND tenant = ?2 "+
+			"ORDER BY created, file LIMIT (SELECT max(0, sum(number) - %d) FROM file_numbers WHERE account = ?1 AND tenant = ?2))", maxFiles),
 		&w.dropFile:    "DELETE FROM files WHERE account = ? AND tenant = ? AND file = ?",
 		&w.dropOldFile: "DELETE FROM files WHERE " + oldFiles + " AND id = ?3",
 
