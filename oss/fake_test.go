@@ -46,8 +46,6 @@ type fakeCall struct {
 	query url.Values
 	req   *http.Request
 	body  []byte
-	ctype string
-	short bool // the body did not come whole
 }
 
 type fakeUpload struct {
@@ -72,7 +70,6 @@ type fake struct {
 	quit   chan struct{} // closed when the fake is to end
 
 	mu      sync.Mutex
-	cond    *sync.Cond
 	objects map[string]fakeObject
 	uploads map[string]*fakeUpload
 	opened  int
@@ -86,7 +83,6 @@ func newFake(t testing.TB) *fake {
 		t: t, grant: testGrant(), objects: map[string]fakeObject{}, uploads: map[string]*fakeUpload{},
 		calls: map[string]int{}, quit: make(chan struct{}), faults: func(*fakeCall) fault { return fault{} },
 	}
-	f.cond = sync.NewCond(&f.mu)
 	return f
 }
 
@@ -138,15 +134,6 @@ func (f *fake) count(op string) int {
 	return f.calls[op]
 }
 
-// await waits until the condition holds; it is evaluated after every request.
-func (f *fake) await(condition func() bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for !condition() {
-		f.cond.Wait()
-	}
-}
-
 // open returns how many multipart uploads are open.
 func (f *fake) open() int {
 	f.mu.Lock()
@@ -184,11 +171,6 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.n = f.calls[c.op]
 	f.log = append(f.log, c.op)
 	f.mu.Unlock()
-	defer func() {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		f.cond.Broadcast()
-	}()
 	ft := f.faults(c)
 	if ft.during != nil {
 		ft.during()
@@ -199,7 +181,6 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	var err error
 	if c.body, err = f.read(r); err != nil {
-		c.short = true
 		return
 	}
 	f.answer(w, c, ft)
