@@ -1,15 +1,24 @@
 package caddyqwen
 
 import (
+	"context"
 	"go/ast"
 	"go/parser"
 	"go/token"
 	"maps"
+	"net/http"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/caddy-qwen/caddy-qwen/internal/fetch"
+	"github.com/caddy-qwen/caddy-qwen/internal/form"
+	"github.com/caddy-qwen/caddy-qwen/internal/spool"
+	"github.com/caddy-qwen/caddy-qwen/oss"
+	"github.com/caddy-qwen/caddy-qwen/qwen"
 )
 
 // documentedErrors returns the rows of the table of all codes by code.
@@ -58,13 +67,14 @@ func TestDocsErrorTable(t *testing.T) {
 	problems = slices.AppendSeq(problems, maps.Values(ownProblems))
 	problems = append(problems, *requestTooLarge(0), *describe(errUnknownURL), *describe(errMethod("GET")),
 		*describe(unauthorizedForTest()), *describe(modelNotFound("m", nil)), *describe(errUnsupportedMedia("")), *describe(errDamagedKey))
+	problems = append(problems, fileProblems()...)
 	for _, p := range problems {
 		row := rows[p.Code]
 		if row == nil {
 			t.Errorf("%s is not documented", p.Code)
 			continue
 		}
-		if row[0] != strconv.Itoa(p.Status) {
+		if !slices.Contains(strings.Split(row[0], ", "), strconv.Itoa(p.Status)) {
 			t.Errorf("%s: documented is the status %s, and answered %d", p.Code, row[0], p.Status)
 		}
 		if !slices.Contains(strings.Fields(strings.ReplaceAll(row[2], ",", "")), string(p.class)) {
@@ -73,10 +83,38 @@ func TestDocsErrorTable(t *testing.T) {
 	}
 }
 
+// fileProblems are failures that concern files.
+func fileProblems() (problems []problem) {
+	mismatch := invalidFile(http.StatusUnsupportedMediaType, "media_type_unsupported", "file", "It is another.")
+	failures := []error{
+		missingFile("file"), formError(form.ErrNotForm), formError(&form.FieldTooLargeError{Name: "prompt", Limit: 1}),
+		mismatch, inRequest(mismatch), fileTooLarge("file", 1, "max_image"), errNotTaken("messages[0]", "m", "image"), errFileNotFound,
+		spool.ErrFull, &spool.StorageError{Err: os.ErrPermission},
+	}
+	for kind := fetch.KindInvalid; kind <= fetch.KindEncoded; kind++ {
+		failures = append(failures, &fetch.Error{Kind: kind})
+	}
+	for _, cause := range []error{
+		&errNotRead{"It is empty."}, errReadTooLong, context.DeadlineExceeded, &qwen.Error{Kind: qwen.KindRejected},
+		&qwen.Error{Kind: qwen.KindUnavailable}, &qwen.Error{Kind: qwen.KindTimeout}, &qwen.Error{Kind: qwen.KindCredential},
+		&qwen.Error{Kind: qwen.KindQuota}, &qwen.Error{Kind: qwen.KindVerification}, &qwen.Error{Kind: qwen.KindNetwork},
+	} {
+		failures = append(failures, &uploadError{stage: stageGrant, cause: cause})
+	}
+	for kind := oss.Kind(0); kind <= oss.KindBody; kind++ {
+		failures = append(failures, &uploadError{stage: stageTransfer, cause: &oss.Error{Kind: kind}})
+	}
+	for _, err := range failures {
+		problems = append(problems, *describe(err))
+	}
+	return problems
+}
+
 func unauthorizedForTest() error { return (&callers{}).unauthorized("") }
 
 // codesInSources returns the codes of the errors that a package makes: those in
-// literals of the type Error, and the constants whose names start with code.
+// literals of the type Error, in assignments to a field Code and in calls of
+// invalidFile, and the constants whose names start with code.
 func codesInSources(t *testing.T, dir string) (found []string) {
 	t.Helper()
 	paths, err := filepath.Glob(filepath.Join(dir, "*.go"))
@@ -110,6 +148,16 @@ func codesIn(n ast.Node) (found []string) {
 			if strings.HasPrefix(name.Name, "code") && i < len(n.Values) {
 				found = append(found, literal(n.Values[i])...)
 			}
+		}
+	case *ast.AssignStmt: // of a field of a problem, alone or among others
+		for i, to := range n.Lhs {
+			if field, ok := to.(*ast.SelectorExpr); ok && field.Sel.Name == "Code" && i < len(n.Rhs) {
+				found = append(found, literal(n.Rhs[i])...)
+			}
+		}
+	case *ast.CallExpr: // of what makes errors of files: invalidFile(status, code, …)
+		if name, ok := n.Fun.(*ast.Ident); ok && name.Name == "invalidFile" && len(n.Args) > 1 {
+			found = append(found, literal(n.Args[1])...)
 		}
 	case *ast.CompositeLit:
 		if !isOpenAIError(n.Type) {

@@ -367,6 +367,8 @@ var otherCodes = []string{
 	"internal_error", "request_too_large", "invalid_json", "invalid_value", "missing_required_parameter",
 	"unsupported_parameter", "unsupported_content", "invalid_request_body", "unsupported_media_type",
 	"method_not_allowed", "unknown_url", "model_not_found", "invalid_api_key",
+	"invalid_form", "file_too_large", "file_not_found", "media_type_unsupported", "media_fetch_blocked", "media_fetch_failed",
+	"document_unreadable", "upload_failed", "upload_timeout", "upstream_file_lost", "storage_unavailable", "server_stopping",
 }
 
 func TestErrorsDocumented(t *testing.T) {
