@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 )
@@ -173,7 +174,8 @@ func TestS09Redirects(t *testing.T) {
 			mustGet(t, &w.client, start)
 			w.mustHaveDialled(t, public+":80", public+":80")
 		}
-		for _, to = range []string{"", "http://site.test:port/", "http://site.test/%zz", "http://[/", "http://nobody.test/"} {
+		for _, to = range []string{"", "http://site.test:port/", "http://site.test/%zz", "http://[/", "http://nobody.test/",
+			"http://site.test:65536/", "/" + strings.Repeat("x", maxURL)} {
 			mustFail(t, &w.client, start, KindFailed)
 			w.mustHaveDialled(t, public+":80")
 		}
@@ -202,6 +204,24 @@ func TestS09NumberOfRedirects(t *testing.T) {
 	})
 }
 
+// The content of a redirect is not waited for, nor kept open meanwhile.
+func TestS09RedirectWithContentWithoutEnd(t *testing.T) {
+	ended := make(chan struct{})
+	w := newWeb(t, func(rw http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/end" {
+			<-ended
+			return
+		}
+		rw.Header().Set("Location", "/end")
+		rw.WriteHeader(http.StatusFound)
+		rw.(http.Flusher).Flush()
+		<-r.Context().Done()
+		close(ended)
+	})
+	mustGet(t, &w.client, "http://site.test/")
+	w.mustHaveDialled(t, public+":80", public+":80")
+}
+
 // Each limit alone stops what hangs; the others are too long to be the cause.
 func TestS15Times(t *testing.T) {
 	const short = 30 * time.Millisecond
@@ -224,7 +244,11 @@ func TestS15Times(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			w := newWeb(t, c.handler)
 			c.prepare(w)
+			begin := time.Now()
 			err := mustFail(t, &w.client, c.url, KindFailed)
+			if took := time.Since(begin); took > 4*time.Second { // less than the system's own limits
+				t.Errorf("it took %v", took)
+			}
 			if timeout, ok := errors.AsType[net.Error](err.Err); !ok || !timeout.Timeout() {
 				t.Errorf("%v is no timeout", err.Err)
 			}

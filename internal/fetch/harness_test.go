@@ -164,7 +164,9 @@ func (d *dnsServer) resolver() *net.Resolver {
 			return nil, net.ErrClosed
 		}
 		client, err := net.Dial("udp", d.conn.LocalAddr().String())
-		d.clients = append(d.clients, client)
+		if err == nil {
+			d.clients = append(d.clients, client)
+		}
 		return client, err
 	}}
 }

@@ -171,6 +171,11 @@ func kindOfMIME(declared string) Kind {
 			return Document
 		}
 	}
+	for _, text := range texts {
+		if text == declared {
+			return Document
+		}
+	}
 	return 0
 }
 

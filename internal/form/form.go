@@ -135,7 +135,6 @@ func (r *Reader) next() (*Part, error) {
 		if _, err := io.Copy(io.Discard, r.part); err != nil {
 			return nil, err
 		}
-		r.part.Reader = eof{}
 	}
 	r.source.left = r.limits.Header + readAhead
 	raw, err := r.parts.NextRawPart()
@@ -226,8 +225,3 @@ func (c content) Read(p []byte) (int, error) {
 	}
 	return n, err
 }
-
-// eof is the content of a part that is over.
-type eof struct{}
-
-func (eof) Read([]byte) (int, error) { return 0, io.EOF }
