@@ -115,7 +115,7 @@ func (d *data) bytes() []byte {
 	if !d.kept {
 		return nil
 	}
-	return append([]byte{}, bytes.Join(d.chunks, nil)...)
+	return bytes.Join(d.chunks, nil)
 }
 
 // join puts the parts of an upload together without copying them.

@@ -1,6 +1,7 @@
 package emulator
 
 import (
+	"bytes"
 	"crypto/md5"
 	"encoding/base64"
 	"encoding/hex"
@@ -204,11 +205,16 @@ func TestPartOfAbortedUpload(t *testing.T) {
 	srv := mustStorage(t, StorageOptions{})
 	c := newRaw(t, srv, "k")
 	id := c.mustInitiate("k")
-	reader := &interrupted{parts: []string{"begin", "end"}, between: func() { srv.ForgetUploads() }}
-	r := c.request("PUT", "k", "partNumber=1&uploadId="+id, reader)
-	r.ContentLength = 8
+	// More than the buffers in between can take: at its end the storage reads.
+	const much = 32 << 20
+	end := &interrupted{parts: []string{"nearly ", "done"}, between: func() { srv.ForgetUploads() }}
+	r := c.request("PUT", "k", "partNumber=1&uploadId="+id, io.MultiReader(bytes.NewReader(make([]byte, much)), end))
+	r.ContentLength = much + 11
 	resp, body := c.do(r)
 	wantError(t, resp, body, 404, "NoSuchUpload")
+	if list := srv.Requests(); list[1].BodySize != much+11 {
+		t.Errorf("recorded %+v", list[1])
+	}
 }
 
 // interrupted is a body with something that happens before its last piece.

@@ -41,6 +41,9 @@ func TestObjects(t *testing.T) {
 	if text := fmt.Sprint(list[0]); strings.Contains(text, "123456789") || !strings.Contains(text, "u/z") {
 		t.Errorf("String: %s", text)
 	}
+	if text := srv.Requests()[0].String(); text != "PutObject u/z: 200 " {
+		t.Errorf("String of a request: %q", text)
+	}
 	list[0].Body[0] = 'x'
 	if o, _ := srv.Object("u/z"); string(o.Body) != "123456789" {
 		t.Error("the copy of an object is the object")

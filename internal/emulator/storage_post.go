@@ -206,7 +206,7 @@ func (s *Storage) authenticateForm(c *storageCall, f *form) (*policy, error) {
 		return nil, invalidArgument("The field x-oss-credential is missing or invalid.", "")
 	case err != nil:
 		return nil, invalidArgument("The field x-oss-date is missing or is no time such as "+storageTime+".", "")
-	case at.Sub(c.now) > maxSkew, c.now.Sub(at) > maxLinkLife*time.Second:
+	case at.Sub(c.now) > maxSkew: // a date that is too old comes with a policy that is over
 		return nil, accessDenied("Invalid according to Policy: x-oss-date is too far away.", "")
 	}
 	if err := s.checkFormScope(cred.scope, date); err != nil {
