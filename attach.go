@@ -98,13 +98,23 @@ func (a *attaching) bring(ctx context.Context, at *attachment) error {
 		return nil
 	}
 	// The same content may be there twice.
-	sum := at.content.SHA256()
-	file, err, _ := a.flights.Do(string(sum[:]), func() (any, error) { return a.upload(ctx, at) })
+	file, err, _ := a.flights.Do(flight(at.content), func() (any, error) { return a.upload(ctx, at) })
 	if err != nil {
 		return err
 	}
 	at.file = file.(*qwen.File)
 	return nil
+}
+
+// flight tells which uploads are one: those of the same content, under the same
+// name where somebody has given it one or the model sees it.
+func flight(c *content) string {
+	sum := c.SHA256()
+	key := string(sum[:]) + c.MIME
+	if c.named || c.Kind == filetype.Document {
+		key += "\x00" + c.name
+	}
+	return key
 }
 
 func (a *attaching) upload(ctx context.Context, at *attachment) (*qwen.File, error) {
