@@ -73,9 +73,19 @@ func (h *Handler) converse(r *http.Request, who caller, model string, messages [
 // close gives back what converse has taken and begin has not taken over, and the
 // attachments.
 func (c *conversation) close() {
-	c.attached.release()
+	c.drop()
 	c.lease.end()
 	c.shared.release(c.h.logger)
+}
+
+// drop lets go of the request when the turn cannot start over any more: an answer
+// may take long.
+func (c *conversation) drop() {
+	c.messages = nil
+	if c.attached != nil {
+		c.attached.release()
+		c.attached = nil
+	}
 }
 
 // demandsNewChat reports whether a request must not go on in a chat.
@@ -196,7 +206,7 @@ const digestSize = 1 << 10
 
 // take takes a piece of the answer, given as the content of a JSON string.
 func (c *conversation) take(reasoning bool, raw []byte) {
-	c.messages = nil
+	c.drop()
 	if !c.keep {
 		return
 	}

@@ -1,7 +1,9 @@
 package caddyqwen
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"strconv"
@@ -337,6 +339,16 @@ func siteFields(err error) []zap.Field {
 		fields = append(fields, zap.NamedError("cause", e.Err))
 	}
 	return fields
+}
+
+// writeValue answers with a value as JSON. Addresses in it stay readable: nothing
+// is escaped for HTML.
+func writeValue(w http.ResponseWriter, v any) {
+	var body bytes.Buffer
+	encoder := json.NewEncoder(&body)
+	encoder.SetEscapeHTML(false)
+	_ = encoder.Encode(v) // strings, numbers and booleans always succeed
+	writeJSON(w, http.StatusOK, bytes.TrimSuffix(body.Bytes(), []byte("\n")))
 }
 
 func writeJSON(w http.ResponseWriter, status int, body []byte) {

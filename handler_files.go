@@ -2,7 +2,6 @@ package caddyqwen
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"mime"
@@ -119,11 +118,8 @@ func (h *Handler) listFiles(w http.ResponseWriter, r *http.Request, who caller) 
 	if n := len(files); n > 0 {
 		list.FirstID, list.LastID = &files[0].ID, &files[n-1].ID
 	}
-	body, err := json.Marshal(list)
-	if err == nil {
-		writeJSON(w, http.StatusOK, body)
-	}
-	return err
+	writeValue(w, list)
+	return nil
 }
 
 // list returns the files that the caller has uploaded to keep, not those that
@@ -180,11 +176,8 @@ func (h *Handler) tellFile(w http.ResponseWriter, r *http.Request, who caller, i
 	if err != nil {
 		return err
 	}
-	body, err := json.Marshal(newFileObject(&f))
-	if err == nil {
-		writeJSON(w, http.StatusOK, body)
-	}
-	return err
+	writeValue(w, newFileObject(&f))
+	return nil
 }
 
 // forgetFile makes the server forget a file. The site offers no way to delete

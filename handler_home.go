@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	_ "embed" // for the page
 	"encoding/base64"
-	"encoding/json"
 	"html"
 	"net/http"
 	"net/url"
@@ -56,8 +55,7 @@ func (h *Handler) serveHome(w http.ResponseWriter, r *http.Request) {
 	if root := publicRoot(r); wantsHTML(r) {
 		writePage(w, h.homeState().page(root))
 	} else {
-		body, _ := json.Marshal(describeHome(root)) // strings always succeed
-		writeJSON(w, http.StatusOK, body)
+		writeValue(w, describeHome(root))
 	}
 }
 
@@ -75,6 +73,10 @@ func describeHome(root string) homeInfo {
 		BaseURL:     root + "/v1",
 		Endpoints: []homeEndpoint{
 			{http.MethodPost, root + "/v1/chat/completions", "Chat, at once or as a stream."},
+			{http.MethodPost, root + "/v1/image/upload_and_chat", "An image and a question about it, as a form."},
+			{http.MethodPost, root + "/v1/video/upload_and_chat", "A video and a question about it, as a form."},
+			{http.MethodPost, root + "/v1/files", "Upload a file, as a form."},
+			{http.MethodGet, root + "/v1/files", "The files."},
 			{http.MethodGet, root + "/v1/models", "The models."},
 			{http.MethodGet, root + "/v1/models/{id}", "One model."},
 			{http.MethodGet, root + "/health", "Whether the server runs."},

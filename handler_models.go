@@ -1,7 +1,6 @@
 package caddyqwen
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
@@ -63,7 +62,7 @@ func (h *Handler) serveModels(w http.ResponseWriter, r *http.Request) {
 		h.writeError(w, r, err)
 		return
 	}
-	writeModels(w, modelList{Object: "list", Data: listedModels(models, h.ModelAliases)})
+	writeValue(w, modelList{Object: "list", Data: listedModels(models, h.ModelAliases)})
 }
 
 // serveModel answers with one name, which need not be a listed one: all names
@@ -85,7 +84,7 @@ func (h *Handler) serveModel(w http.ResponseWriter, r *http.Request, id string) 
 		h.writeError(w, r, modelNotFound(id, h.ModelAliases))
 		return
 	}
-	writeModels(w, describeModel(id, found))
+	writeValue(w, describeModel(id, found))
 }
 
 // serveWithoutList answers with an alias although the site's list is not
@@ -97,13 +96,7 @@ func (h *Handler) serveWithoutList(w http.ResponseWriter, r *http.Request, id st
 		h.writeError(w, r, reason)
 		return
 	}
-	writeModels(w, aliases[i])
-}
-
-// writeModels answers with a modelEntry or a modelList.
-func writeModels(w http.ResponseWriter, v any) {
-	body, _ := json.Marshal(v) // strings, numbers and booleans always succeed
-	writeJSON(w, http.StatusOK, body)
+	writeValue(w, aliases[i])
 }
 
 // listedModels returns the models that answer in text, then a thinking variant

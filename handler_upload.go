@@ -44,11 +44,8 @@ func (h *Handler) serveUpload(w http.ResponseWriter, r *http.Request, who caller
 		if err != nil {
 			return err
 		}
-		body, err := json.Marshal(fileAnswer(stored, signed))
-		if err == nil {
-			writeJSON(w, http.StatusOK, body)
-		}
-		return err
+		writeValue(w, fileAnswer(stored, signed))
+		return nil
 	})
 }
 
@@ -210,7 +207,8 @@ func (h *Handler) serveGrant(w http.ResponseWriter, r *http.Request, who caller)
 			ID: g.FileID, Owner: g.UserID(), URL: qwen.WithoutSignature(g.URL), Name: want.name, MIME: mimeOf(want.name, want.kind),
 			Kind: want.kind, Size: want.size, Created: time.Now(),
 		})
-		return writeGrant(w, g)
+		writeGrant(w, g)
+		return nil
 	})
 }
 
@@ -265,8 +263,9 @@ func (h *Handler) checkGrant(g qwen.Grant) error {
 }
 
 // writeGrant answers as the site does.
-func writeGrant(w http.ResponseWriter, g qwen.Grant) error {
-	body, err := json.Marshal(map[string]any{
+func writeGrant(w http.ResponseWriter, g qwen.Grant) {
+	w.Header().Set("Cache-Control", "no-store")
+	writeValue(w, map[string]any{
 		"success": true, "request_id": uuid.NewString(),
 		"data": map[string]string{
 			"access_key_id": g.AccessKeyID, "access_key_secret": g.AccessKeySecret, "security_token": g.SecurityToken,
@@ -274,10 +273,4 @@ func writeGrant(w http.ResponseWriter, g qwen.Grant) error {
 			"bucketname": g.Bucket, "region": g.Region, "endpoint": g.Endpoint,
 		},
 	})
-	if err != nil {
-		return err
-	}
-	w.Header().Set("Cache-Control", "no-store")
-	writeJSON(w, http.StatusOK, body)
-	return nil
 }

@@ -3,6 +3,7 @@ package caddyqwen
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"net/http"
 	"strings"
 	"time"
@@ -126,9 +127,10 @@ func isExpired(err error) bool {
 
 // transfer gets a grant and sends the content to the storage.
 func (u *upload) transfer(ctx context.Context) (qwen.Grant, error) {
-	granting, cancel := context.WithTimeout(ctx, grantTime)
-	grant, err := u.h.client.GrantUpload(granting, u.h.credential, u.name, u.Size(), u.Kind.String())
-	cancel()
+	grant, err := u.grant(ctx)
+	if err != nil && passing(err) && sleep(ctx, reopenDelay+rand.N(reopenDelay)) == nil {
+		grant, err = u.grant(ctx) // which does no harm
+	}
 	if err != nil {
 		return grant, u.failed(stageGrant, err)
 	}
@@ -139,6 +141,12 @@ func (u *upload) transfer(ctx context.Context) (qwen.Grant, error) {
 		return grant, u.failed(stageTransfer, err)
 	}
 	return grant, nil
+}
+
+func (u *upload) grant(ctx context.Context) (qwen.Grant, error) {
+	ctx, cancel := context.WithTimeout(ctx, grantTime)
+	defer cancel()
+	return u.h.client.GrantUpload(ctx, u.h.credential, u.name, u.Size(), u.Kind.String())
 }
 
 func storageGrant(g qwen.Grant) oss.Grant {
