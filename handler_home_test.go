@@ -83,6 +83,10 @@ func TestHomeJSON(t *testing.T) {
 			want := `{"name":"caddy-qwen","description":"The owner's account on chat.qwen.ai as an OpenAI-compatible API.",` +
 				`"base_url":"http://qwen.example.com/v1","endpoints":[` +
 				`{"method":"POST","url":"http://qwen.example.com/v1/chat/completions","description":"Chat, at once or as a stream."},` +
+				`{"method":"POST","url":"http://qwen.example.com/v1/image/upload_and_chat","description":"An image and a question about it, as a form."},` +
+				`{"method":"POST","url":"http://qwen.example.com/v1/video/upload_and_chat","description":"A video and a question about it, as a form."},` +
+				`{"method":"POST","url":"http://qwen.example.com/v1/files","description":"Upload a file, as a form."},` +
+				`{"method":"GET","url":"http://qwen.example.com/v1/files","description":"The files."},` +
 				`{"method":"GET","url":"http://qwen.example.com/v1/models","description":"The models."},` +
 				`{"method":"GET","url":"http://qwen.example.com/v1/models/{id}","description":"One model."},` +
 				`{"method":"GET","url":"http://qwen.example.com/health","description":"Whether the server runs."}],` +

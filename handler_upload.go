@@ -52,7 +52,7 @@ func (h *Handler) serveUpload(w http.ResponseWriter, r *http.Request, who caller
 // purpose returns what the client says that the file is for.
 func (f *fileForm) purpose() (string, error) {
 	const longest = 256
-	purpose := strings.TrimSpace(f.fields["purpose"])
+	purpose := f.value("purpose")
 	switch {
 	case purpose == "":
 		return "user_data", nil
@@ -69,7 +69,7 @@ func (f *fileForm) expiry() (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	if anchor := f.fields["expires_after[anchor]"]; anchor != "" && anchor != "created_at" {
+	if anchor := f.value("expires_after[anchor]"); anchor != "" && anchor != "created_at" {
 		return 0, &openai.Error{Status: http.StatusBadRequest, Code: "invalid_value", Param: "expires_after[anchor]", Type: openai.TypeInvalidRequest,
 			Message: "The form field expires_after[anchor] must be created_at."}
 	}
@@ -141,7 +141,7 @@ func (f *fileForm) chatRequest(stream bool) (*openai.ChatRequest, error) {
 	if err != nil {
 		return nil, err
 	}
-	req := &openai.ChatRequest{Model: strings.TrimSpace(f.fields["model"]), Messages: []openai.Message{{Role: "user", Content: prompt}}}
+	req := &openai.ChatRequest{Model: f.value("model"), Messages: []openai.Message{{Role: "user", Content: prompt}}}
 	if req.Model == "" {
 		req.Model = seeingModel
 	}
@@ -151,7 +151,7 @@ func (f *fileForm) chatRequest(stream bool) (*openai.ChatRequest, error) {
 	if req.Thinking.Enabled, err = f.bool("enable_thinking", false); err != nil {
 		return nil, err
 	}
-	req.Thinking.Set = f.fields["enable_thinking"] != ""
+	req.Thinking.Set = f.value("enable_thinking") != ""
 	budget, err := f.count("thinking_budget")
 	if req.Thinking.Enabled {
 		req.Thinking.Budget = budget

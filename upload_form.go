@@ -17,6 +17,7 @@ import (
 type fileForm struct {
 	file   *content
 	fields map[string]string
+	size   int // of the fields in bytes
 }
 
 // maxFields is how many bytes the text fields of a form may have together.
@@ -68,7 +69,10 @@ func (h *Handler) readPart(f *fileForm, parts *form.Reader, part *form.Part, fie
 			return invalidFile(http.StatusBadRequest, "invalid_value", part.Name, "This field is there twice. Send it once.")
 		}
 		value, err := parts.Text(part)
-		f.fields[part.Name] = form.Unquote(value)
+		if f.size += len(value); f.size > maxFields {
+			return invalidFile(http.StatusRequestEntityTooLarge, "request_too_large", "", fmt.Sprintf("The fields of the form are longer than %d bytes together. Send less text.", maxFields))
+		}
+		f.fields[part.Name] = value
 		return err
 	case part.Name != field:
 		return invalidFile(http.StatusBadRequest, "missing_required_parameter", field, fmt.Sprintf("The file must be in this field, but is in the field %.64q.", part.Name))
@@ -99,9 +103,18 @@ func formError(err error) error {
 	return err
 }
 
-// text returns a field of the form that must not be empty.
+// value returns a field that is a word or a number, without the quotes that a
+// Windows shell may have left around it.
+func (f *fileForm) value(name string) string { return form.Unquote(f.fields[name]) }
+
+// text returns a field of free text that must not be empty. Quotes around all of
+// it are those of a shell, unless there are more of them.
 func (f *fileForm) text(name string) (string, error) {
-	if value := f.fields[name]; strings.TrimSpace(value) != "" {
+	value := f.fields[name]
+	if inner := form.Unquote(value); inner != strings.TrimSpace(value) && !strings.ContainsAny(inner, `"'`) {
+		value = inner
+	}
+	if strings.TrimSpace(value) != "" {
 		return value, nil
 	}
 	return "", &openai.Error{Status: http.StatusBadRequest, Code: "missing_required_parameter", Param: name, Type: openai.TypeInvalidRequest,
@@ -111,7 +124,7 @@ func (f *fileForm) text(name string) (string, error) {
 // bool returns a field of the form that is true or false. An empty one is as
 // good as none.
 func (f *fileForm) bool(name string, otherwise bool) (bool, error) {
-	switch strings.ToLower(strings.TrimSpace(f.fields[name])) {
+	switch strings.ToLower(f.value(name)) {
 	case "":
 		return otherwise, nil
 	case "true", "1", "yes", "on":
@@ -126,7 +139,7 @@ func (f *fileForm) bool(name string, otherwise bool) (bool, error) {
 // count returns a field of the form that is a whole number of at least 0, which
 // is 0 if the field is empty or missing.
 func (f *fileForm) count(name string) (int, error) {
-	value := strings.TrimSpace(f.fields[name])
+	value := f.value(name)
 	if value == "" {
 		return 0, nil
 	}
