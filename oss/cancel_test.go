@@ -217,7 +217,7 @@ func TestPanicsAbortAndGoOn(t *testing.T) {
 						t.Errorf("%d open, requests %v", f.open(), f.log)
 					}
 				}()
-				err := f.client().Upload(t.Context(), f.grant, o, []Method{method, PutObject}, progress)
+				err := f.client().Upload(t.Context(), f.grant, o, []Method{method}, progress)
 				t.Errorf("returned %v", err)
 			})
 		}
@@ -376,4 +376,24 @@ func TestAnswerBeforeTheBodyIsNoSuccess(t *testing.T) {
 	mustFail(t, c.Upload(t.Context(), testGrant(), o, []Method{PutObject}, nil), KindMismatch)
 	c.Transport = early{403}
 	mustFail(t, c.Upload(t.Context(), testGrant(), o, []Method{PutObject}, nil), KindRefused)
+}
+
+// clingy keeps the body of a request after it has answered, as transports may.
+type clingy struct{ body io.Reader }
+
+func (c *clingy) RoundTrip(r *http.Request) (*http.Response, error) {
+	c.body = r.Body
+	return early{403}.RoundTrip(r)
+}
+
+func TestBodyIsOutOfReachAfterwards(t *testing.T) {
+	c := &clingy{}
+	body := &lease{ReaderAt: bytes.NewReader(testData(10)), t: t}
+	o := Object{Body: body, Size: 10}
+	client := &Client{Transport: c}
+	mustFail(t, client.Upload(t.Context(), testGrant(), o, []Method{PutObject}, func(int64) { t.Error("progress") }), KindRefused)
+	body.over.Store(true)
+	if n, err := c.body.Read(make([]byte, 10)); n != 0 || !errors.Is(err, errDetached) {
+		t.Errorf("%d bytes, %v", n, err)
+	}
 }

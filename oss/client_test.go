@@ -73,7 +73,7 @@ func TestProgress(t *testing.T) {
 				if len(seen) == 0 || !slices.IsSorted(seen) || seen[len(seen)-1] != int64(size) {
 					t.Errorf("%v", seen)
 				}
-				if len(slices.Compact(seen)) != len(seen) {
+				if len(slices.Compact(seen)) != len(seen) || slices.Max(seen) > int64(size) {
 					t.Errorf("told twice: %v", seen)
 				}
 			})
@@ -90,7 +90,7 @@ func TestProgressStartsOverWithTheNextMethod(t *testing.T) {
 		func(n int64) { seen = append(seen, n) }); err != nil {
 		t.Fatal(err)
 	}
-	if slices.IsSorted(seen) || seen[len(seen)-1] != size {
+	if slices.IsSorted(seen) || seen[len(seen)-1] != size || slices.Max(seen) != size {
 		t.Errorf("%v", seen)
 	}
 }

@@ -71,6 +71,16 @@ func TestRefusalWithTheRightTimeIsNoSkew(t *testing.T) {
 	}
 }
 
+func TestExpiredKeysAreNoSkew(t *testing.T) {
+	f := mustFake(t)
+	f.ahead = 2 * time.Hour
+	f.faults = always("put", fault{status: 403, code: "SecurityTokenExpired"})
+	mustFail(t, f.client().Upload(t.Context(), f.grant, testObject(nil), []Method{PutObject}, nil), KindExpired)
+	if f.count("put") != 1 {
+		t.Errorf("%d requests; another time does not make keys valid", f.count("put"))
+	}
+}
+
 func TestServerTime(t *testing.T) {
 	date := http.Header{"Date": {"Thu, 01 Jan 2026 00:00:05 GMT"}}
 	withXML := &answer{header: date, data: []byte("<Error><Code>x</Code><ServerTime>2026-01-01T00:00:09.000Z</ServerTime></Error>")}

@@ -10,7 +10,7 @@ type meter struct {
 	sent, told int64
 }
 
-// add counts n more bytes. The caller's function runs under the lock: calls are
+// add counts n more bytes, or fewer if n is negative. The caller's function runs under the lock: calls are
 // serialised, and the numbers in them never go back.
 func (m *meter) add(n int64) {
 	m.mu.Lock()
@@ -51,17 +51,15 @@ func (m *meter) finish(size int64) {
 	}
 }
 
-// A mark counts one section of the object towards a meter. Bytes that are sent
-// again by a later attempt do not count twice.
+// A mark counts one section of the object towards a meter. A later attempt takes
+// back what the one before has sent.
 type mark struct {
 	meter *meter
-	high  int64
+	sent  int64
 }
 
 // reached tells that n bytes of the section have been sent by this attempt.
 func (m *mark) reached(n int64) {
-	if n > m.high {
-		m.meter.add(n - m.high)
-		m.high = n
-	}
+	m.meter.add(n - m.sent)
+	m.sent = n
 }
