@@ -58,7 +58,7 @@ func TestDocsCompleteCaddyfile(t *testing.T) {
 		want.setDefaults()
 		want.Accounts, want.APIKeys = got.Accounts, got.APIKeys
 		on := true
-		want.PublicModels = &on
+		want.PublicModels, want.STSEndpoint = &on, &on
 		if !reflect.DeepEqual(mustTransport(t, got.TransportRaw), mustTransport(t, json.RawMessage(defaultTransport))) {
 			t.Errorf("%s: the transport is %s, and by default %s", path, got.TransportRaw, defaultTransport)
 		}
@@ -199,7 +199,7 @@ func TestDocsDefaults(t *testing.T) {
 	var want Handler
 	want.setDefaults()
 	on := true
-	want.PublicModels = &on
+	want.PublicModels, want.STSEndpoint = &on, &on
 	if !reflect.DeepEqual(*got, want) {
 		t.Errorf("documented are the defaults\n%+v, and true are\n%+v", *got, want)
 	}
