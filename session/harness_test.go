@@ -97,7 +97,7 @@ func (s *site) ask(r request) answer {
 		if r.shown != nil {
 			m.Text = r.shown[place.Known+i]
 		}
-		a.seen = append(a.seen, m.Role+": "+m.Text)
+		a.seen = append(a.seen, asSeen(m))
 	}
 	s.nodes[a.chat+"/"+a.id] = node{append(slices.Clone(a.seen), "assistant: "+r.text)}
 	s.now = s.now.Add(time.Second)
@@ -108,6 +108,15 @@ func (s *site) ask(r request) answer {
 		}
 	}
 	return a
+}
+
+// asSeen is a message as the model sees it.
+func asSeen(m Message) string {
+	text := m.Role + ": " + m.Text
+	for _, f := range m.Files {
+		text += " [" + f + "]"
+	}
+	return text
 }
 
 func (s *site) name(what string) string {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 	"unicode/utf8"
 )
@@ -16,10 +17,29 @@ func TestMessagesAlike(t *testing.T) {
 	call := func(arguments string) Message {
 		return Message{Role: "assistant", Calls: []Call{{Name: "f", Arguments: arguments}}}
 	}
+	with := func(m Message, files ...string) Message {
+		m.Files = files
+		return m
+	}
 	tests := map[string]struct {
 		a, b Message
 		want bool
 	}{
+		"a file":                          {with(user("a"), "id:1"), user("a"), false},
+		"the same file":                   {with(user(" a\n"), "id:1"), with(user("a"), "id:1"), true},
+		"another file":                    {with(user("a"), "id:1"), with(user("a"), "id:2"), false},
+		"the order of files":              {with(user("a"), "id:1", "id:2"), with(user("a"), "id:2", "id:1"), false},
+		"a file twice":                    {with(user("a"), "id:1", "id:1"), with(user("a"), "id:1"), false},
+		"two files in one":                {with(user("a"), "id:1", "id:2"), with(user("a"), "id:1id:2"), false},
+		"white space of a file":           {with(user("a"), "id:1"), with(user("a"), "id:1 "), false},
+		"an empty file":                   {with(user("a"), ""), user("a"), false},
+		"a file moved into the text":      {with(user("a"), "id:1"), user("aid:1"), false},
+		"a text moved into a file":        {with(user(""), "a"), user("a"), false},
+		"files of a result":               {with(tool("a"), "id:1"), tool("a"), false},
+		"files of a system message":       {with(system("a"), "id:1"), system("a"), false},
+		"files of a developer":            {with(Message{Role: "developer", Text: "a"}, "id:1"), with(system("a"), "id:1"), true},
+		"files of another role":           {with(system("a"), "id:1"), with(user("a"), "id:1"), false},
+		"files of assistants":             {with(assistant("a"), "id:1"), assistant("a"), true},
 		"white space of a reply":          {assistant(" a\t\nb \u3000c"), assistant("a b c\r\n"), true},
 		"white space of a question":       {user("if x:\n    a()\n    b()"), user("if x:\n    a()\nb()"), false},
 		"white space around a question":   {user(" a\r\nb \n"), user("a\nb"), true},
@@ -63,6 +83,36 @@ func TestMessagesAlike(t *testing.T) {
 				t.Errorf("alike: %v, want %v", got, test.want)
 			}
 		})
+	}
+}
+
+// Messages without files have the digests that they had before there were any, and
+// all others have those of the first release: conversations in existing databases go
+// on.
+func TestDigestsStay(t *testing.T) {
+	for want, m := range map[string]Message{
+		"77dd855aabeb1d58010dbdf058c2c732": user("Hello"),
+		"a4545be31c57f30a4b9ca064e44a6e76": {Role: "user", Name: "Ann", Text: " a\r\nb "},
+		"15c85cc3dd4878aba177a82618e86f44": {Role: "developer", Text: "Be brief."},
+		"a77a0a4bfd66f9dabeb39d91bfeff3d4": tool("{}"),
+		"50a4a9347a95c8e9dde0a6a28fc1552e": assistant("Hi  there"),
+		"efa801d8af5e15fb43d4c24afcaf86c3":                            {Role: "user", Text: "What is this?", Files: []string{"sha256:00", "id:1"}},
+	} {
+		if e := m.entry(); e.digest.String() != want {
+			t.Errorf("%+v: %s, not %s", m, e.digest, want)
+		}
+	}
+	c := New(Scope{Tenant: "t", Account: Of("account", "a"), Model: "m"}, "Be brief.", list("Hello", "Hi", "So?"))
+	turn := c.Turn(c.NewChat(), "chat", "answer", replyOf("", "Yes."), time.UnixMilli(0))
+	for what, digests := range map[string][2]string{
+		"the list": {digestOf(c).String(), "05899805ebe821a84c03ff3724616b5a"},
+		"a pair":   {c.pair(1, c.entries[1].digest).String(), "2e37eab4ce541929cc6c7f4b7847ff60"},
+		"loose":    {next(next(c.loose, c.entries[0].digest), c.entries[1].digest).String(), "baff0a262f19134d58f62318dff579ec"},
+		"a turn":   {Of("all", turn.Pair.String(), turn.Loose.String(), turn.Chain.String()).String(), "33bdd92e9108df65435cc6ba442e4c79"},
+	} {
+		if digests[0] != digests[1] {
+			t.Errorf("%s: %s, not %s", what, digests[0], digests[1])
+		}
 	}
 }
 

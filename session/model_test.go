@@ -35,7 +35,10 @@ type played struct {
 }
 
 // line is a message on the screen.
-type line struct{ role, text, reasoning string }
+type line struct {
+	role, text, reasoning string
+	file                  string // what it has attached, if any
+}
 
 func (w *world) fresh(what string) string {
 	w.serial++
@@ -63,10 +66,21 @@ func (w *world) systemText() string {
 
 // question is what a user says: often what others say, too.
 func (w *world) question() line {
+	l := line{role: "user", text: w.fresh("question")}
 	if w.pick(3) {
-		return line{role: "user", text: []string{"OK", "Go on.", "Why?"}[w.IntN(3)]}
+		l.text = []string{"OK", "Go on.", "Why?"}[w.IntN(3)]
 	}
-	return line{role: "user", text: w.fresh("question")}
+	if w.pick(4) {
+		l.file = w.file()
+	}
+	return l
+}
+
+func (w *world) file() string {
+	if w.pick(3) {
+		return w.fresh("file")
+	}
+	return []string{"id:1", "id:2"}[w.IntN(2)]
 }
 
 func (w *world) reply() line {
@@ -92,13 +106,26 @@ func (w *world) reply() line {
 func (p *played) sent(i int) Message {
 	l := p.lines[i]
 	if l.role != roleAssistant {
-		return Message{Role: l.role, Text: l.text}
+		m := Message{Role: l.role, Text: l.text}
+		if l.file != "" {
+			m.Files = []string{l.file}
+		}
+		return m
 	}
 	if l.reasoning == "" && strings.Contains(p.client.name, "NextChat") {
 		return assistant(l.text)
 	}
 	newest := !slices.ContainsFunc(p.lines[i+1:], func(l line) bool { return l.role == roleAssistant })
 	return p.client.back(turnOf{reasoning: l.reasoning, text: l.text}, newest)
+}
+
+// seen is a line as the model sees it, without the role.
+func (l line) seen() string {
+	m := Message{Text: l.text}
+	if l.file != "" {
+		m.Files = []string{l.file}
+	}
+	return strings.TrimPrefix(asSeen(m), ": ")
 }
 
 // step does something to a conversation, and sends it.
@@ -127,7 +154,18 @@ func (w *world) change(p *played) *played {
 	i := w.IntN(len(p.lines))
 	before := p.upright
 	p.upright = false
-	switch w.IntN(30) {
+	switch w.IntN(32) {
+	case 14, 15: // attach another file, or none, and keep what follows
+		if p.lines[i].role == roleAssistant {
+			p.upright = before
+			break
+		}
+		p.lines = slices.Clone(p.lines)
+		if was := p.lines[i].file; w.pick(2) && was != "" {
+			p.lines[i].file = ""
+		} else {
+			p.lines[i].file = w.fresh("file")
+		}
 	case 0: // edit, and drop what follows
 		p.lines = slices.Clone(p.lines[:i+1])
 		p.lines[i].text = w.fresh("edit")
@@ -206,7 +244,7 @@ func (w *world) send(p *played) {
 	for i := p.from; i < len(p.lines); i++ {
 		r.messages = append(r.messages, p.sent(i))
 		r.shown = append(r.shown, p.lines[i].text)
-		p.own[p.lines[i].text] = true
+		p.own[p.lines[i].seen()] = true
 	}
 	p.own[reply.text] = true
 	w.scope = p.scope
@@ -235,7 +273,8 @@ func (w *world) check(p *played, r request, a answer) {
 		}
 	}
 	for i, m := range r.messages {
-		want = append(want, m.Role+": "+r.shown[i])
+		m.Text = r.shown[i]
+		want = append(want, asSeen(m))
 	}
 	extra := len(saw) - len(want)
 	if extra < 0 || !slices.Equal(saw[extra:], want) || effective != p.system {

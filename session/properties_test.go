@@ -41,7 +41,18 @@ func (g generator) message() Message {
 			m.Calls = append(m.Calls, Call{Name: g.text(), Arguments: g.arguments()})
 		}
 	}
+	if g.IntN(4) == 0 {
+		m.Files = g.files()
+	}
 	return m
+}
+
+// files are some identities of files, which may be any texts.
+func (g generator) files() (files []string) {
+	for range 1 + g.IntN(3) {
+		files = append(files, []string{"a", "b", "ab", "", "sha256:00", "id:1", " "}[g.IntN(7)])
+	}
+	return files
 }
 
 func (g generator) arguments() string {
@@ -67,6 +78,9 @@ func plainOf(m Message) string {
 	}
 	s := fmt.Sprintf("%s %q %q", m.Role, name, slowFold(m.Text))
 	if m.Role != roleAssistant {
+		for _, f := range m.Files {
+			s += fmt.Sprintf(" %q", f)
+		}
 		return s
 	}
 	for _, c := range m.Calls {
@@ -132,6 +146,10 @@ func (g generator) moved(messages []Message) []Message {
 	at := g.cut(messages[i].Text)
 	messages[i+1].Text = messages[i].Text[at:] + messages[i+1].Text
 	messages[i].Text = messages[i].Text[:at]
+	if n := len(messages[i].Files); n > 0 && g.IntN(2) == 0 {
+		messages[i+1].Files = append([]string{messages[i].Files[n-1]}, messages[i+1].Files...)
+		messages[i].Files = messages[i].Files[:n-1]
+	}
 	return messages
 }
 
@@ -141,6 +159,7 @@ func (g generator) merged(messages []Message) []Message {
 	messages = slices.Clone(messages)
 	messages[i].Text += " " + messages[i+1].Text
 	messages[i].Calls = append(slices.Clone(messages[i].Calls), messages[i+1].Calls...)
+	messages[i].Files = append(slices.Clone(messages[i].Files), messages[i+1].Files...)
 	return slices.Delete(messages, i+1, i+2)
 }
 
@@ -223,7 +242,11 @@ func (g generator) edit(m *Message) string {
 		c.Arguments += "x"
 		return "argument"
 	}
-	switch g.IntN(4) {
+	switch g.IntN(5) {
+	case 4:
+		if m.Role != roleAssistant {
+			return "files: " + g.editFiles(m)
+		}
 	case 0:
 		if m.Role == "user" {
 			m.Name = g.otherText(m.Name)
@@ -236,6 +259,26 @@ func (g generator) edit(m *Message) string {
 	}
 	m.Text = g.otherText(m.Text)
 	return "text"
+}
+
+// editFiles changes what a message has attached, and says how.
+func (g generator) editFiles(m *Message) string {
+	m.Files = slices.Clone(m.Files)
+	if len(m.Files) == 0 {
+		m.Files = g.files()
+		return "attached"
+	}
+	i := g.IntN(len(m.Files))
+	switch g.IntN(3) {
+	case 0:
+		m.Files = slices.Delete(m.Files, i, i+1)
+		return "one removed"
+	case 1:
+		m.Files = slices.Insert(m.Files, i, "another")
+		return "one more"
+	}
+	m.Files[i] += "x"
+	return "one changed"
 }
 
 // TestScopesDiffer makes conversations in random scopes: none is found in

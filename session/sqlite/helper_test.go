@@ -104,6 +104,13 @@ func (l *lab) kinds() (kinds []Kind) {
 	return kinds
 }
 
+// forget forgets all notices so far.
+func (l *lab) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.notices = nil
+}
+
 // quiet asserts that nothing else was told.
 func (l *lab) quiet() {
 	l.t.Helper()
