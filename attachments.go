@@ -246,10 +246,10 @@ func (a *attachments) toSend(known, last int) (send, leftOut []*attachment, err 
 }
 
 // takes reports whether a model takes a kind of file. Documents reach all of
-// them as text. Nothing is known of a model without the list of models.
+// them as text. A model of which the site does not say it is left to the site.
 func takes(m qwen.Model, kind string) bool {
 	switch {
-	case m.Name == "":
+	case !m.Described:
 		return true
 	case kind == qwen.FileImage:
 		return m.Vision

@@ -19,6 +19,8 @@ type Model struct {
 	// Vision, Document, Video, Audio, Search and Thinking tell what the model
 	// takes and does.
 	Vision, Document, Video, Audio, Search, Thinking bool
+	// Described tells that the site says at all what the model takes.
+	Described bool
 	// AlwaysThinks tells that thinking cannot be switched off.
 	AlwaysThinks bool
 	// MaxContext, MaxOutput and MaxThinking are limits in tokens.
@@ -123,6 +125,7 @@ func decodeModel(raw json.RawMessage) (Model, bool) {
 		OwnedBy: orElse(w.OwnedBy, "qwen"), Created: seconds(w.Info.CreatedAt),
 		Vision: meta.can("vision"), Document: meta.can("document"), Video: meta.can("video"),
 		Audio: meta.can("audio"), Search: meta.can("search"), Thinking: meta.can("thinking"),
+		Described:  len(meta.Capabilities)+len(meta.Abilities) > 0,
 		MaxContext: meta.MaxContext, MaxOutput: meta.MaxGeneration, MaxThinking: meta.MaxThinking,
 		ChatTypes: meta.ChatType,
 	}
