@@ -96,7 +96,7 @@ func TestDigestsStay(t *testing.T) {
 		"15c85cc3dd4878aba177a82618e86f44": {Role: "developer", Text: "Be brief."},
 		"a77a0a4bfd66f9dabeb39d91bfeff3d4": tool("{}"),
 		"50a4a9347a95c8e9dde0a6a28fc1552e": assistant("Hi  there"),
-		"efa801d8af5e15fb43d4c24afcaf86c3":                            {Role: "user", Text: "What is this?", Files: []string{"sha256:00", "id:1"}},
+		"efa801d8af5e15fb43d4c24afcaf86c3": {Role: "user", Text: "What is this?", Files: []string{"sha256:00", "id:1"}},
 	} {
 		if e := m.entry(); e.digest.String() != want {
 			t.Errorf("%+v: %s, not %s", m, e.digest, want)

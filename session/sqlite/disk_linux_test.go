@@ -87,6 +87,41 @@ func TestDiskFull(t *testing.T) {
 		integrity(t, path)
 	})
 
+	t.Run("D06 D16 when an older file is copied", func(t *testing.T) {
+		dir := mustMount(t, "8m")
+		path := filepath.Join(dir, "store.db")
+		turns := mustFill(t, path, 600)
+		var ballast []string
+		for err := error(nil); err == nil; {
+			name := filepath.Join(dir, fmt.Sprint("ballast", len(ballast)))
+			ballast = append(ballast, name)
+			err = os.WriteFile(name, make([]byte, 32<<10), 0o600)
+		}
+		for _, name := range ballast[:3] { // room for less than a copy
+			if err := os.Remove(name); err != nil {
+				t.Fatal(err)
+			}
+		}
+		l := newLab(t, path, later(extra))
+		l.refuses()
+		l.await(KindFull)
+		l.fails()
+		l.retry()
+		l.fails()
+		if kept, _ := filepath.Glob(path + ".*"); len(kept) > 0 {
+			t.Errorf("there is %v", kept)
+		}
+		for _, name := range ballast[3:] {
+			if err := os.Remove(name); err != nil {
+				t.Fatal(err)
+			}
+		}
+		l.retry()
+		l.await(KindAvailable)
+		l.has(turns[5])
+		l.works()
+	})
+
 	t.Run("D06 when the file is made", func(t *testing.T) {
 		dir := mustMount(t, "64k")
 		ballast := filepath.Join(dir, "ballast")

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
 	"encoding/binary"
 	"errors"
@@ -213,6 +214,23 @@ func testTurn(chat, response, parent string, n int) session.Turn {
 		Aliases:  []session.Digest{testKey(4*n + 3)},
 		Messages: []session.Digest{testKey(n), testKey(n + 1)},
 		Time:     time.UnixMilli(1_900_000_000_000 + int64(n)),
+	}
+}
+
+func testFile(id string, n int) session.File {
+	return session.File{
+		Account: testAccount, Tenant: "ann", ID: id, Owner: "user", URL: "https://oss.example/" + id, Name: "name of " + id,
+		MIME: "image/png", Kind: "image", Purpose: "vision", Size: int64(n), Hash: sha256.Sum256([]byte(id)),
+		Created: time.UnixMilli(1_900_000_000_000 + int64(n)).UTC(),
+	}
+}
+
+// hasFile asserts that the store has the file.
+func (l *lab) hasFile(want session.File) {
+	l.t.Helper()
+	got, err := l.File(ctx, want.Account, want.Tenant, want.ID, want.Created)
+	if err != nil || got != want {
+		l.t.Errorf("file %+v, not %+v, %v", got, want, err)
 	}
 }
 

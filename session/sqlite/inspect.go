@@ -3,6 +3,8 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
+	"fmt"
 	"math"
 	"os"
 
@@ -195,9 +197,16 @@ func (s *Store) ForgetAll(ctx context.Context, chats []ChatInfo) error {
 	}})
 }
 
-// Wipe removes all turns, chats and files and returns how many there were. Nothing of
-// them stays in the file: with an error this may not be so, although they are
-// removed.
+// ErrStillOnDisk says that everything was removed from the store, but that parts of
+// it may still be in its file or in the file's log, because others who have the file
+// open kept them from being erased. They go when those close the file; wiping the
+// store again once they have makes sure.
+var ErrStillOnDisk = errors.New("everything was removed, but parts of it may still be on the disk, because another process is using the file")
+
+// Wipe removes all turns, chats and files and returns how many there were. Nothing
+// of them stays in the file or in its log. If others are using the file, Wipe tries
+// for some seconds; if that is not enough, the error is ErrStillOnDisk. With that
+// and with any other error after the removal, the numbers are returned, too.
 func (s *Store) Wipe(ctx context.Context) (removed Stats, err error) {
 	var had Stats
 	err = s.write(ctx, job{op: func(w *writer) error {
@@ -217,14 +226,34 @@ func (s *Store) Wipe(ctx context.Context) (removed Stats, err error) {
 	return had, s.vacuum(ctx)
 }
 
-// vacuum writes the file anew without the space of removed rows.
+// vacuum writes the file anew without the space of removed rows, and empties the
+// log.
 func (s *Store) vacuum(ctx context.Context) error {
 	db := openDB(s.dsn(s.path(), writerCache, s.hooks.vfs), 1)
 	defer db.Close()
-	for _, text := range []string{"VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"} {
-		if _, err := db.ExecContext(ctx, text); err != nil {
-			return unavailable(err)
-		}
+	err := s.unlocked(ctx, func() error {
+		_, err := db.ExecContext(ctx, "VACUUM")
+		return err
+	})
+	if err == nil {
+		err = s.unlocked(ctx, func() error { return emptyLog(ctx, db) })
 	}
-	return nil
+	switch {
+	case err == nil:
+		return nil
+	case KindOf(err) == KindLocked:
+		return fmt.Errorf("%w: %w", ErrStillOnDisk, err)
+	}
+	return unavailable(err)
+}
+
+// emptyLog moves the log into the file and cuts it. SQLite does not call it an
+// error if others keep it from that.
+func emptyLog(ctx context.Context, db *sql.DB) error {
+	var busy, pages, moved int
+	err := db.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &pages, &moved)
+	if err == nil && busy != 0 {
+		err = &failure{KindLocked, errors.New("others are using the log")}
+	}
+	return err
 }

@@ -22,6 +22,9 @@ func TestInspect(t *testing.T) {
 	bob := testTurn("bob's", "r", "", 60)
 	bob.Tenant = "bob"
 	l.record(bob)
+	if err := l.AddFile(ctx, testFile("f", 1)); err != nil {
+		t.Fatal(err)
+	}
 
 	s, err := OpenFile(path) // beside the one that is in use
 	if err != nil {
@@ -29,7 +32,7 @@ func TestInspect(t *testing.T) {
 	}
 	defer s.Close()
 	stats, err := s.Stats(ctx)
-	if err != nil || stats.Turns != 7 || stats.Chats != 4 || stats.Bytes < 8192 {
+	if err != nil || stats.Turns != 7 || stats.Chats != 4 || stats.Files != 1 || stats.Bytes < 8192 {
 		t.Errorf("stats %+v, %v", stats, err)
 	}
 	chats := map[string]ChatInfo{}
@@ -66,6 +69,12 @@ func TestInspect(t *testing.T) {
 func TestWipe(t *testing.T) {
 	path := storePath(t)
 	turns := mustFill(t, path, 500)
+	l := newLab(t, path)
+	one := testFile("f", 1)
+	if err := l.AddFile(ctx, one); err != nil {
+		t.Fatal(err)
+	}
+	_ = l.Close()
 	s, err := OpenFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -75,11 +84,11 @@ func TestWipe(t *testing.T) {
 		t.Fatal(err)
 	}
 	removed, err := s.Wipe(ctx)
-	if err != nil || removed.Turns != before.Turns || removed.Chats != before.Chats {
+	if err != nil || removed.Turns != before.Turns || removed.Chats != before.Chats || removed.Files != 1 {
 		t.Errorf("removed %+v, %v", removed, err)
 	}
 	after, err := s.Stats(ctx)
-	if err != nil || after.Turns+after.Chats != 0 || after.Bytes >= before.Bytes/2 {
+	if err != nil || after.Turns+after.Chats+after.Files != 0 || after.Bytes >= before.Bytes/2 {
 		t.Errorf("before %+v, after %+v, %v", before, after, err)
 	}
 	if err := s.Close(); err != nil {
@@ -91,7 +100,72 @@ func TestWipe(t *testing.T) {
 			t.Fatal("a digest is still in the file")
 		}
 	}
+	for _, text := range []string{one.Name, one.URL, string(one.Hash[:])} {
+		if strings.Contains(content, text) {
+			t.Errorf("%q is still in the file", text)
+		}
+	}
 	newLab(t, path).works()
+}
+
+// A wipe beside somebody who reads tells that the log could not be emptied, and one
+// after that does it.
+func TestWipeBesideReader(t *testing.T) {
+	path := storePath(t)
+	turns := mustFill(t, path, 50)
+	reading := mustRaw(t, path, "mode=ro")
+	read, err := reading.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var number int
+	if err := read.QueryRow("SELECT count(*) FROM turns").Scan(&number); err != nil || number != 50 {
+		t.Fatalf("%d turns, %v", number, err)
+	}
+	l := newLab(t, path)
+	l.await(KindOpened)
+	removed, err := l.Wipe(ctx)
+	if !errors.Is(err, ErrStillOnDisk) || errors.Is(err, session.ErrUnavailable) || removed.Turns != 50 {
+		t.Errorf("removed %+v, %v", removed, err)
+	}
+	if stats, err := l.Stats(ctx); err != nil || stats.Turns != 0 {
+		t.Errorf("%+v, %v", stats, err)
+	}
+	if err := read.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	if removed, err := l.Wipe(ctx); err != nil || removed.Turns != 0 {
+		t.Errorf("removed %+v, %v", removed, err)
+	}
+	content := mustRead(t, path) + mustRead(t, path+"-wal")
+	for _, one := range turns[1:] {
+		if strings.Contains(content, string(one.Chain[:])) {
+			t.Fatal("a digest is still on the disk")
+		}
+	}
+}
+
+// A wipe waits for others for some time.
+func TestWipePatience(t *testing.T) {
+	path := storePath(t)
+	mustFill(t, path, 5)
+	l := newLab(t, path, func(_ *Options, h *hooks) { h.lockWait = time.Minute })
+	l.await(KindOpened)
+	other := mustRaw(t, path, "")
+	mustExec(t, other, "BEGIN IMMEDIATE")
+	done := make(chan error, 1)
+	go func() {
+		done <- l.vacuum(ctx)
+	}()
+	select {
+	case err := <-done:
+		t.Errorf("it did not wait: %v", err)
+	case <-time.After(5 * firstWait):
+	}
+	mustExec(t, other, "ROLLBACK")
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
 }
 
 // Chats are gone through in pages, whatever is in a page.

@@ -194,10 +194,14 @@ func (s *Store) keepCopy(ctx context.Context, conn *sql.Conn, path string, versi
 	if err != nil {
 		return "", err
 	}
+	s.hooks.copying(kept)
 	// SQLite writes into an existing file if it is empty, and leaves its mode.
 	_, err = conn.ExecContext(ctx, "VACUUM INTO '"+strings.ReplaceAll(kept, "'", "''")+"'")
 	if err != nil {
 		_ = os.Remove(kept)
+		if codeOf(err) == codeNotADB { // the copy, for the file was read before
+			err = &failure{KindFailed, err}
+		}
 		return "", err
 	}
 	return kept, nil

@@ -7,10 +7,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/caddy-qwen/caddy-qwen/session"
 )
 
 var errMigration = errors.New("a migration that fails")
@@ -109,7 +112,34 @@ func TestMigration(t *testing.T) {
 		if v, tables := version(t, path); v != len(migrations) || tables != 0 {
 			t.Errorf("version %d, %d tables", v, tables)
 		}
+		if kept, _ := filepath.Glob(path + ".*"); len(kept) > 0 {
+			t.Errorf("kept %v of a file that has not changed", kept)
+		}
 		newLab(t, path).has(turns[5])
+	})
+
+	t.Run("D16 nothing is left of a copy that fails", func(t *testing.T) {
+		path := storePath(t)
+		turns := mustFill(t, path, 20)
+		before := mustRead(t, path)
+		stuck := func(_ *Options, h *hooks) { // SQLite does not copy to a file with content
+			h.copying = func(kept string) { mustWrite(t, kept, "this is no empty file") }
+		}
+		l := newLab(t, path, later(extra), stuck)
+		l.refuses()
+		l.await(KindFailed)
+		l.fails()
+		l.retry()
+		l.fails()
+		l.quiet()
+		_ = l.Close()
+		if kept, _ := filepath.Glob(path + ".*"); len(kept) > 0 {
+			t.Errorf("there is %v", kept)
+		}
+		if mustRead(t, path) != before {
+			t.Error("the file has changed")
+		}
+		newLab(t, path, later(extra)).has(turns[5])
 	})
 
 	t.Run("D16 a crash in a migration leaves the file as it was", func(t *testing.T) {
@@ -156,7 +186,99 @@ func TestMigration(t *testing.T) {
 		if done != 1 {
 			t.Errorf("migrated %d times", done)
 		}
+		if kept, _ := filepath.Glob(path + ".v*"); len(kept) != 1 {
+			t.Errorf("kept %v", kept)
+		}
 	})
+}
+
+// versionOne is a file that was made when there was only the first version: three
+// chats of four turns each, the last of which was added, too, and two that were
+// only added.
+const versionOne = "testdata/version1.db"
+
+func TestVersionOne(t *testing.T) {
+	text := mustRead(t, versionOne)
+	path := storePath(t)
+	mustWrite(t, path, text)
+	l := newLab(t, path)
+	l.await(KindOpened)
+	n := l.await(KindMigrated)
+	if v, _ := version(t, path); v != len(migrations) {
+		t.Errorf("version %d", v)
+	}
+	checkVersionOne(t, l)
+	one := testFile("f", 1)
+	if err := l.AddFile(ctx, one); err != nil {
+		t.Fatal(err)
+	}
+	l.hasFile(one)
+	l.works()
+	l.quiet()
+	_ = l.Close()
+	integrity(t, path)
+	l = newLab(t, path)
+	checkVersionOne(t, l)
+	l.hasFile(one)
+
+	if v, _ := version(t, n.Kept); v != 1 {
+		t.Errorf("the copy has version %d", v)
+	}
+	l = newLab(t, n.Kept) // it can take the place of the file again
+	checkVersionOne(t, l)
+}
+
+func checkVersionOne(t *testing.T, l *lab) {
+	t.Helper()
+	for n := range 12 {
+		parent := ""
+		if n%4 > 0 {
+			parent = fmt.Sprint("r", n-1)
+		}
+		want := testTurn(fmt.Sprint("c", n/4), fmt.Sprint("r", n), parent, n)
+		found, err := l.Find(ctx, want.Key, 2)
+		if err != nil || len(found) != 1 {
+			t.Fatalf("turn %d: %d found, %v", n, len(found), err)
+		}
+		alias, err := l.FindAlias(ctx, want.Aliases[0], 2)
+		if err != nil || len(alias) != 1 || !reflect.DeepEqual(alias[0], found[0]) {
+			t.Errorf("turn %d by its alias: %d found, %v", n, len(alias), err)
+		}
+		want.Aliases, want.Continued, want.Time = nil, n%4 < 3, want.Time.UTC()
+		if !reflect.DeepEqual(found[0], want) {
+			t.Errorf("got  %+v\nwant %+v", found[0], want)
+		}
+	}
+	for n := range 3 {
+		want := session.Chat{Account: testAccount, ID: fmt.Sprint("c", n+2), Tenant: "ann", Model: "m", Disposable: n > 0,
+			Created: time.UnixMilli(1_900_000_000_000).UTC(), Used: time.UnixMilli(1_900_000_000_100 + int64(n)).UTC()}
+		if got, err := l.Chat(ctx, testAccount, want.ID); err != nil || got != want {
+			t.Errorf("got %+v, want %+v, %v", got, want, err)
+		}
+	}
+}
+
+// What a version has made of a file must not change any more: there are such files.
+func TestMigrationsStay(t *testing.T) {
+	old := storePath(t)
+	mustWrite(t, old, mustRead(t, versionOne))
+	db := mustRaw(t, storePath(t), "")
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := migrations[0](ctx, conn); err != nil {
+		t.Fatal(err)
+	}
+	const all = "SELECT group_concat(type || name || coalesce(sql, ''), char(10)) FROM (SELECT * FROM sqlite_schema ORDER BY name)"
+	var got, want string
+	if err := conn.QueryRowContext(ctx, all).Scan(&got); err != nil {
+		t.Fatal(err)
+	}
+	if err := mustRaw(t, old, "").QueryRow(all).Scan(&want); err != nil || got != want || want == "" {
+		t.Errorf("the first version makes\n%s\nnot\n%s\n%v", got, want, err)
+	}
 }
 
 func TestOpenFile(t *testing.T) {

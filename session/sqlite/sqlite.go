@@ -123,8 +123,9 @@ type hooks struct {
 	budget     time.Duration // for a check of the file
 	lockWait   time.Duration // for other processes, while the file is opened
 	vfs        string
-	tool       bool   // neither create nor check nor rename the file
-	making     func() // called while a new file is being made
+	tool       bool              // neither create nor check nor rename the file
+	making     func()            // called while a new file is being made
+	copying    func(kept string) // called before a file is copied
 	now        func() time.Time
 	every      func(time.Duration) (<-chan time.Time, func())
 	retry      func(failures int) <-chan time.Time
@@ -136,6 +137,7 @@ func defaultHooks() hooks {
 		budget:     2 * time.Second,
 		lockWait:   5 * time.Second,
 		making:     func() {},
+		copying:    func(string) {},
 		now:        time.Now,
 		every: func(d time.Duration) (<-chan time.Time, func()) {
 			ticker := time.NewTicker(d)
