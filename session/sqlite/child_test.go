@@ -77,7 +77,8 @@ func exit(err error) {
 }
 
 // roleRecord records turns, each following the one before, in chats named after
-// the number, and prints each that was acknowledged, until it is killed.
+// the number, and adds a file for each, and prints each that was acknowledged with
+// its file, until it is killed.
 func roleRecord(path string, number int) {
 	s := roleStore(path)
 	var printing sync.Mutex
@@ -87,6 +88,7 @@ func roleRecord(path string, number int) {
 			for n := 0; ; n++ {
 				one := testTurn(fmt.Sprintf("p%d-%d", number, chat), fmt.Sprint("r", n), parent, n)
 				exit(s.Record(ctx, one))
+				exit(s.AddFile(ctx, testFile(one.ChatID+"/"+one.ResponseID, n)))
 				parent = one.ResponseID
 				printing.Lock()
 				fmt.Println(one.ChatID, one.ResponseID)

@@ -123,6 +123,89 @@ func TestFormatDamage(t *testing.T) {
 	}
 }
 
+// formatFiles are files with all that data may hold, without the times.
+func formatFiles() []session.File {
+	full := testFile("7d5c9a34-12ab-4e0f-8a77-0123456789ab", -5)
+	full.Name = "图 \x00\xff"
+	large := testFile("l", 1<<40)
+	large.URL = "https://oss.example/" + strings.Repeat("x", 20_000)
+	files := []session.File{full, large, {}}
+	for i := range files {
+		files[i].Created = session.File{}.Created
+	}
+	return files
+}
+
+func TestFileFormat(t *testing.T) {
+	for _, want := range formatFiles() {
+		got, err := decodeFile(encodeFile(&want))
+		if err != nil || got != want {
+			t.Errorf("got  %+v\nwant %+v\n%v", got, want, err)
+		}
+	}
+	full := formatFiles()[0]
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[session.File]()) {
+		changed := full
+		field := reflect.ValueOf(&changed).Elem().FieldByIndex(f.Index)
+		if f.Name == "Created" || f.Name == "Expires" {
+			continue
+		}
+		if field.IsZero() {
+			t.Errorf("the test leaves out %s", f.Name)
+		}
+		field.SetZero()
+		if bytes.Equal(encodeFile(&changed), encodeFile(&full)) {
+			t.Errorf("%s is not in the data", f.Name)
+		}
+	}
+	good := encodeFile(&full)
+	for i := range good {
+		bad := bytes.Clone(good)
+		bad[i] ^= 0x40
+		if _, err := decodeFile(bad); KindOf(err) != KindCorrupt {
+			t.Errorf("byte %d has changed: %v", i, err)
+		}
+		if got, err := decodeFile(sealed(good[:i])); KindOf(err) != KindCorrupt && i != len(good)-4 || err != nil && got != (session.File{}) {
+			t.Errorf("cut after %d bytes, with a checksum: %v", i, err)
+		}
+	}
+	body := good[:len(good)-4]
+	turn := formatTurns()[0]
+	for name, bad := range map[string][]byte{
+		"too long": sealed(append(bytes.Clone(body), 0)), "a turn": encode(&turn), "nothing": nil,
+		"a length beyond the end": sealed(append(bytes.Clone(body[:17]), 0xff, 0xff, 0xff, 0xff, 0x0e)),
+	} {
+		if got, err := decodeFile(bad); KindOf(err) != KindCorrupt || got != (session.File{}) {
+			t.Errorf("%s: %+v, %v", name, got, err)
+		}
+	}
+	if _, err := decode(good); KindOf(err) != KindCorrupt {
+		t.Errorf("a file as a turn: %v", err)
+	}
+}
+
+// Whatever is in the row of a file, reading it ends with a file, the data of which
+// is the same, or with an error.
+func FuzzDecodeFile(f *testing.F) {
+	for _, one := range formatFiles() {
+		if data := encodeFile(&one); len(data) < 1000 {
+			f.Add(data[:len(data)-4])
+		}
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		got, err := decodeFile(sealed(body))
+		if err != nil {
+			if KindOf(err) != KindCorrupt {
+				t.Errorf("error: %v", err)
+			}
+			return
+		}
+		if again, err := decodeFile(encodeFile(&got)); err != nil || again != got {
+			t.Errorf("%+v becomes %+v, %v", got, again, err)
+		}
+	})
+}
+
 // sealed returns data with a right checksum.
 func sealed(body []byte) []byte {
 	return binary.BigEndian.AppendUint32(bytes.Clone(body), crc32.Checksum(body, checksums))

@@ -59,6 +59,10 @@ func checkAfterKill(t *testing.T, path string, places [][2]string) {
 			t.Errorf("D13 %s was acknowledged: %v", place, err)
 			continue
 		}
+		id := place[0] + "/" + place[1]
+		if f, err := l.File(ctx, testAccount, "ann", id, one.Time); err != nil || f.ID != id || f.Name != "name of "+id {
+			t.Errorf("D13 the file of %s was acknowledged: %+v, %v", place, f, err)
+		}
 		if one.ParentID == "" {
 			continue
 		}

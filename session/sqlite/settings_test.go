@@ -129,3 +129,60 @@ func TestRowsAreCheckedAgain(t *testing.T) {
 		})
 	}
 }
+
+// The same holds for files.
+func TestFileRowsAreCheckedAgain(t *testing.T) {
+	one, other := testFile("f", 1), testFile("g", 2)
+	other.Tenant = "bob"
+	now := one.Created
+	for name, change := range map[string]string{
+		"its tenant is another":   "UPDATE files SET tenant = 'bob'",
+		"its account is another":  "UPDATE files SET account = zeroblob(16)",
+		"its id is another":       "UPDATE files SET file = 'g'",
+		"its purpose is another":  "UPDATE files SET purpose = 'other'",
+		"its URL is another's":    fmt.Sprintf("UPDATE files SET url = %d", urlKey(testAccount, "bob", other.URL)),
+		"its URL is another":      fmt.Sprintf("UPDATE files SET url = %d", urlKey(testAccount, "ann", other.URL)),
+		"its hash is another":     fmt.Sprintf("UPDATE files SET hash = %d", hashKey(testAccount, "ann", other.Hash)),
+		"a bit of it has changed": "UPDATE files SET data = substr(data, 1, 60) || x'5a' || substr(data, 62)",
+		"it has nothing":          "UPDATE files SET data = x''",
+		"its time is no time":     "UPDATE files SET created = 'never'",
+		"it is a turn":            "UPDATE files SET data = (SELECT data FROM turns)",
+	} {
+		t.Run("D18 "+name, func(t *testing.T) {
+			path := storePath(t)
+			l := newLab(t, path)
+			l.record(testTurn("c", "r", "", 1))
+			if err := l.AddFile(ctx, one); err != nil {
+				t.Fatal(err)
+			}
+			_ = l.Close()
+			db := mustRaw(t, path, "")
+			mustExec(t, db, change)
+			_ = db.Close()
+			l = newLab(t, path)
+			l.await(KindOpened)
+			check := func(f session.File, err error) {
+				t.Helper()
+				if err == nil || !errors.Is(err, session.ErrNotFound) && !errors.Is(err, session.ErrUnavailable) {
+					t.Errorf("file %+v, %v", f, err)
+				}
+			}
+			for _, f := range []session.File{one, other} {
+				for _, id := range []string{"f", "g"} {
+					if got, err := l.File(ctx, testAccount, f.Tenant, id, now); err != nil || got != one {
+						check(got, err)
+					}
+				}
+				if got, err := l.FileByURL(ctx, testAccount, f.Tenant, other.URL, now); err != nil || got != one {
+					check(got, err)
+				}
+			}
+			zero, err := l.File(ctx, session.Digest{}, "ann", "f", now)
+			check(zero, err)
+			_, _ = l.FileByURL(ctx, testAccount, "ann", other.URL, now)
+			_, _ = l.FileByHash(ctx, testAccount, "ann", other.Hash, now, now)
+			_, _, _ = l.Files(ctx, testAccount, "ann", session.FileQuery{Limit: 5, Purpose: "other"}, now)
+			l.await(KindCorrupt)
+		})
+	}
+}

@@ -158,6 +158,8 @@ func TestPlans(t *testing.T) {
 	l.works()
 	r := new(reader)
 	texts := r.texts()
+	w := new(writer)
+	writes := w.texts()
 	db := mustRaw(t, l.path, "")
 	for _, test := range []struct {
 		text, want string
@@ -170,10 +172,19 @@ func TestPlans(t *testing.T) {
 		{texts[&r.idle], "SEARCH chats USING INDEX chats_idle (account=? AND used<?)", false},
 		{texts[&r.turns], "SEARCH turns USING INTEGER PRIMARY KEY (rowid>?)", false},
 		{texts[&r.chats], "SEARCH chats USING PRIMARY KEY (place>?)", false},
+		{texts[&r.file], "SEARCH files USING INDEX files_file (account=? AND file=?)", false},
+		{texts[&r.fileByURL], "SEARCH files USING INDEX files_url (url=?)", false},
+		{texts[&r.filesByHash], "SEARCH files USING INDEX files_hash (hash=? AND created>?)", false},
+		{texts[&r.filesDown], "SEARCH files USING INDEX files_list (account=? AND tenant=? AND (created,file)<(?,?))", false},
+		{texts[&r.filesUp], "SEARCH files USING INDEX files_list (account=? AND tenant=? AND (created,file)>(?,?))", false},
+		{texts[&r.oldFiles], "SEARCH files USING INDEX files_created (created<?)", false},
+		{texts[&r.oldFiles], "SEARCH files USING INDEX files_expires (expires<?)", false},
+		{writes[&w.trimFiles], "SEARCH files USING COVERING INDEX files_list (account=? AND tenant=?)", false},
+		{writes[&w.dropFile], "SEARCH files USING INDEX files_file (account=? AND file=?)", false},
 		{texts[&r.old], "SCAN turns USING COVERING INDEX turns_key", false},
 		{texts[&r.oldest], "SCAN turns USING COVERING INDEX turns_key", true},
 	} {
-		rows, err := db.Query("EXPLAIN QUERY PLAN "+test.text, make([]any, strings.Count(test.text, "?"))...)
+		rows, err := db.Query("EXPLAIN QUERY PLAN "+test.text, make([]any, parameters(test.text))...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -193,4 +204,19 @@ func TestPlans(t *testing.T) {
 			t.Errorf("%s: %q", test.text, plan)
 		}
 	}
+}
+
+// parameters returns how many parameters a statement has.
+func parameters(text string) (number int) {
+	for i, part := range strings.Split(text, "?") {
+		var n int
+		if _, err := fmt.Sscanf(part, "%1d", &n); i == 0 {
+			continue
+		} else if err == nil {
+			number = max(number, n)
+		} else {
+			number++
+		}
+	}
+	return number
 }
