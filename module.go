@@ -182,7 +182,8 @@ type Handler struct {
 
 	// How many bytes of files on their way to the site may be in temporary files
 	// at the same time, in the directory `qwen/spool` of Caddy's data directory.
-	// Files of up to 256 KiB are kept in memory. Default: 2147483648 (2 GiB).
+	// Files of up to 256 KiB are kept in memory, as long as they have at most 64 MiB
+	// there together. Default: 2147483648 (2 GiB).
 	MaxSpool int64 `json:"max_spool,omitempty"`
 
 	// The largest number of chat requests served at once. Default: 256.

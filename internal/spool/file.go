@@ -20,6 +20,7 @@ type File struct {
 	closed bool
 	memory []byte // the content, unless it is on disk
 	disk   *disk
+	spool  *Spool
 }
 
 // Size is the length in bytes.
@@ -66,6 +67,7 @@ func (f *File) Close() error {
 		return nil
 	}
 	f.closed = true
+	f.spool.inMemory.giveBack(int64(len(f.memory)))
 	f.memory = nil
 	if f.disk == nil {
 		return nil
@@ -82,8 +84,8 @@ type disk struct {
 }
 
 func (d *disk) write(p []byte) error {
-	if err := d.spool.reserve(int64(len(p))); err != nil {
-		return err
+	if !d.spool.onDisk.take(int64(len(p))) {
+		return ErrFull
 	}
 	d.taken += int64(len(p))
 	if _, err := d.file.Write(p); err != nil {
@@ -107,7 +109,7 @@ func (d *disk) close() error {
 			err = gone
 		}
 	}
-	d.spool.release(d.taken)
+	d.spool.onDisk.giveBack(d.taken)
 	if err != nil {
 		return &StorageError{err}
 	}
@@ -132,7 +134,8 @@ func (in *intake) add(p []byte) error {
 	in.size += int64(len(p))
 	in.crc = crc64.Update(in.crc, crcTable, p)
 	in.sum.Write(p)
-	if in.disk == nil && in.size <= inMemory {
+	in.head = append(in.head, p[:min(headSize-len(in.head), len(p))]...)
+	if in.disk == nil && in.size <= inMemory && in.spool.inMemory.take(int64(len(p))) {
 		in.memory = append(in.memory, p...)
 		return nil
 	}
@@ -151,14 +154,16 @@ func (in *intake) toDisk() error {
 		return err
 	}
 	in.disk = &disk{spool: in.spool, file: file, linked: linked}
-	in.head = append(in.head, in.memory[:min(headSize, len(in.memory))]...)
 	kept := in.memory
 	in.memory = nil
+	defer in.spool.inMemory.giveBack(int64(len(kept)))
 	return in.disk.write(kept)
 }
 
 // drop gives back what a file that failed has taken.
 func (in *intake) drop() {
+	in.spool.inMemory.giveBack(int64(len(in.memory)))
+	in.memory = nil
 	if in.disk != nil {
 		// The file is of no use any more, whatever the disk says.
 		_ = in.disk.close()
@@ -166,14 +171,13 @@ func (in *intake) drop() {
 }
 
 func (in *intake) finish() *File {
-	f := &File{size: in.size, crc: in.crc, head: in.head, disk: in.disk}
+	f := &File{size: in.size, crc: in.crc, head: in.head, disk: in.disk, spool: in.spool}
 	in.sum.Sum(f.sum[:0])
 	if f.disk == nil {
 		f.memory = in.memory
 		if room := cap(f.memory) - len(f.memory); room > len(f.memory)/8 { // append left it, and nobody needs it
 			f.memory = append(make([]byte, 0, len(in.memory)), in.memory...)
 		}
-		f.head = append([]byte(nil), f.memory[:min(headSize, len(f.memory))]...)
 	}
 	return f
 }

@@ -18,8 +18,10 @@ import (
 )
 
 const (
-	// inMemory is the size in bytes up to which a file stays in memory.
-	inMemory = 256 << 10
+	// inMemory is the size in bytes up to which a file stays in memory, and
+	// allInMemory how much all files of a Spool may have there at the same time.
+	inMemory    = 256 << 10
+	allInMemory = 64 << 20
 	// copySize is the size in bytes of the buffer that a Read holds.
 	copySize = 128 << 10
 	// headSize is how many of the first bytes [File.Head] gives.
@@ -51,14 +53,39 @@ func (e *StorageError) Unwrap() error { return e.Err }
 // Spool holds files on their way. It is safe for concurrent use, and more than
 // one may use the same directory.
 type Spool struct {
-	dir   string
-	quota int64
+	dir string
+	// onDisk and inMemory are the room for files.
+	onDisk, inMemory room
 	// create makes a new, empty file in the directory, for this user only.
 	create func(dir, pattern string) (*os.File, error)
 
 	mu    sync.Mutex
-	used  int64 // bytes in files on disk
 	swept bool
+}
+
+// room is how much of something there is.
+type room struct {
+	quota int64 // 0 or less: no bound
+
+	mu   sync.Mutex
+	used int64
+}
+
+// take takes n bytes of the room, if they are there.
+func (r *room) take(n int64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.quota > 0 && r.used+n > r.quota {
+		return false
+	}
+	r.used += n
+	return true
+}
+
+func (r *room) giveBack(n int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.used -= n
 }
 
 // New returns a Spool with its temporary files in the directory dir. Nothing is
@@ -66,10 +93,10 @@ type Spool struct {
 // none (mode 0700), and what a crashed process left there is removed.
 //
 // quota is how many bytes all files of this Spool may have on disk at the same
-// time; 0 or less sets no bound. What stays in memory, at most 256 KiB of a
-// file, does not count.
+// time; 0 or less sets no bound. What stays in memory does not count: files of up
+// to 256 KiB, as long as they have at most 64 MiB there together.
 func New(dir string, quota int64) *Spool {
-	return &Spool{dir: dir, quota: quota, create: os.CreateTemp}
+	return &Spool{dir: dir, onDisk: room{quota: quota}, inMemory: room{quota: allInMemory}, create: os.CreateTemp}
 }
 
 var crcTable = crc64.MakeTable(crc64.ECMA)
@@ -116,23 +143,6 @@ func fill(r io.Reader, p []byte) (n int, err error) {
 		n += more
 	}
 	return n, err
-}
-
-// reserve takes n bytes of the quota.
-func (s *Spool) reserve(n int64) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.quota > 0 && s.used+n > s.quota {
-		return ErrFull
-	}
-	s.used += n
-	return nil
-}
-
-func (s *Spool) release(n int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.used -= n
 }
 
 // open makes a temporary file. It has no name any more where the system allows

@@ -129,7 +129,6 @@ func TestQuota(t *testing.T) {
 		t.Fatalf("the third file: %v, %v", f, err)
 	}
 	small := mustRead(t, s, strings.NewReader("what stays in memory needs no quota"))
-	defer small.Close()
 	first.Close()
 	first.Close()
 	third := mustRead(t, s, bytes.NewReader(mustBytes(t, large)))
@@ -138,6 +137,35 @@ func TestQuota(t *testing.T) {
 	}
 	second.Close()
 	third.Close()
+	small.Close()
+	mustBeEmpty(t, s)
+}
+
+func TestMemoryIsBounded(t *testing.T) {
+	s := New(t.TempDir(), 0)
+	s.inMemory.quota = inMemory + 10
+	first := mustRead(t, s, bytes.NewReader(mustBytes(t, inMemory)))
+	small, other := mustBytes(t, 10), mustBytes(t, 100)
+	second, third := mustRead(t, s, bytes.NewReader(small)), mustRead(t, s, bytes.NewReader(other))
+	if first.disk != nil || second.disk != nil || third.disk == nil {
+		t.Errorf("on disk: %v, %v, %v; want the third only", first.disk != nil, second.disk != nil, third.disk != nil)
+	}
+	if !bytes.Equal(mustContent(t, third), other) || !bytes.Equal(third.Head(), other) {
+		t.Error("the file that went to the disk has another content")
+	}
+	failing := io.MultiReader(strings.NewReader("x"), iotest.ErrReader(io.ErrUnexpectedEOF))
+	if _, err := s.Read(failing, math.MaxInt64); err != io.ErrUnexpectedEOF {
+		t.Errorf("a reader that fails: %v", err)
+	}
+	first.Close()
+	first.Close()
+	fourth := mustRead(t, s, bytes.NewReader(mustBytes(t, inMemory)))
+	if fourth.disk != nil {
+		t.Error("the memory of a closed file is not free again")
+	}
+	for _, f := range []*File{second, third, fourth} {
+		f.Close()
+	}
 	mustBeEmpty(t, s)
 }
 
@@ -311,10 +339,8 @@ func mustNames(t testing.TB, dir string) (names []string) {
 // mustBeEmpty demands that nothing is on disk and no quota taken.
 func mustBeEmpty(t testing.TB, s *Spool) {
 	t.Helper()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if names := mustNames(t, s.dir); len(names) > 0 || s.used != 0 {
-		t.Errorf("left: %q and %d bytes of quota", names, s.used)
+	if names := mustNames(t, s.dir); len(names) > 0 || s.onDisk.used != 0 || s.inMemory.used != 0 {
+		t.Errorf("left: %q, %d bytes of quota and %d of memory", names, s.onDisk.used, s.inMemory.used)
 	}
 }
 
