@@ -95,7 +95,7 @@ func (a *attaching) bring(ctx context.Context, at *attachment) error {
 		return errNotTaken(at.Param, a.model.ID, kind)
 	}
 	if at.file != nil {
-		return nil
+		return a.read(ctx, at)
 	}
 	// The same content may be there twice.
 	file, err, _ := a.flights.Do(flight(at.content), func() (any, error) { return a.upload(ctx, at) })
@@ -126,6 +126,19 @@ func (a *attaching) upload(ctx context.Context, at *attachment) (*qwen.File, err
 	file := fileOf(f)
 	file.URL = signed
 	return file, nil
+}
+
+// read has the site read a document that may not have been read.
+func (a *attaching) read(ctx context.Context, at *attachment) error {
+	if !at.unread {
+		return nil
+	}
+	up := &upload{h: a.h, param: at.Param, report: a.report}
+	if err := up.parse(ctx, at.file.ID); err != nil {
+		return up.failed(stageParse, err)
+	}
+	at.unread = false
+	return nil
 }
 
 // report keeps the newest progress only, so that no upload waits for a client.

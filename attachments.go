@@ -37,6 +37,7 @@ type attachment struct {
 
 	content *content   // nil unless the file is here
 	file    *qwen.File // nil unless the site has it
+	unread  bool       // the site has it, but may not have read it yet
 	err     error      // why it can never be sent
 }
 
@@ -110,12 +111,16 @@ func (h *Handler) takeAttachment(ctx context.Context, known *knownFiles, a *atta
 		a.name = a.content.name
 		return nil
 	case a.FileID != "":
-		a.file, a.err = known.byID(ctx, a.FileID)
-		if a.err != nil {
-			a.err = &partError{a.Param, a.err}
+		f, err := known.get(ctx, a.FileID)
+		if err != nil {
+			a.err = &partError{a.Param, err}
+			break
 		}
+		a.setFile(&f)
 	default:
-		a.file = known.byURL(ctx, a.URL)
+		if f := known.byURL(ctx, a.URL); f != nil {
+			a.setFile(f)
+		}
 	}
 	if a.file != nil {
 		a.name = a.file.Name
@@ -123,6 +128,14 @@ func (h *Handler) takeAttachment(ctx context.Context, known *knownFiles, a *atta
 	}
 	a.name = filetype.CleanName(nameOf(a.Attachment, otherwise), filetype.Type{})
 	return nil
+}
+
+// setFile makes a known file the attachment. The hash is known of all files but
+// those that their callers have uploaded to the site by themselves, who cannot have
+// it read them.
+func (a *attachment) setFile(f *session.File) {
+	a.file = fileOf(f)
+	a.unread = f.Kind == qwen.FileDocument && f.Hash == [32]byte{}
 }
 
 // kindsOf returns what the part of an attachment may hold. Some clients send all
@@ -327,16 +340,7 @@ type partError struct {
 func (e *partError) Error() string { return e.param + ": " + e.err.Error() }
 func (e *partError) Unwrap() error { return e.err }
 
-// byID returns a file, or why there is none.
-func (k *knownFiles) byID(ctx context.Context, id string) (*qwen.File, error) {
-	f, err := k.get(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	return fileOf(&f), nil
-}
-
-// get returns what is known of a file.
+// get returns what is known of a file, or why nothing is.
 func (k *knownFiles) get(ctx context.Context, id string) (session.File, error) {
 	if !plainID(id) {
 		return session.File{}, errFileNotFound
@@ -353,13 +357,13 @@ func (k *knownFiles) get(ctx context.Context, id string) (session.File, error) {
 }
 
 // byURL returns the file that a URL names, or nil: then it has to be fetched.
-func (k *knownFiles) byURL(ctx context.Context, rawURL string) *qwen.File {
+func (k *knownFiles) byURL(ctx context.Context, rawURL string) *session.File {
 	f, err := k.store.FileByURL(ctx, k.h.accountID, k.tenant, qwen.WithoutSignature(rawURL), time.Now())
 	k.check(err)
 	if err != nil {
 		return nil
 	}
-	return fileOf(&f)
+	return &f
 }
 
 // fileLife is for how long the same content is not uploaded again. How long the

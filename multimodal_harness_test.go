@@ -127,6 +127,8 @@ type uploaded struct {
 	Class                                      string          `json:"file_class"`
 	Display                                    string          `json:"display_type"`
 	Info                                       json.RawMessage `json:"file_info"`
+
+	raw json.RawMessage // all of it
 }
 
 // upload uploads a file by the route of the original.
@@ -141,6 +143,7 @@ func (g *gateway) uploadTo(path string, fields ...field) (f uploaded) {
 	if err := json.Unmarshal([]byte(r.body), &f); err != nil || r.status != http.StatusOK {
 		g.t.Fatalf("status %d, %v: %s", r.status, err, tail(r.body))
 	}
+	f.raw = json.RawMessage(r.body)
 	return f
 }
 
