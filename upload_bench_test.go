@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -96,11 +97,10 @@ func TestUploadMemory(t *testing.T) {
 func BenchmarkUpload(b *testing.B) {
 	size := int64(64 << 20)
 	if s := os.Getenv("CADDY_QWEN_BENCH_SIZE"); s != "" {
-		n, err := humanize.ParseBytes(s)
-		if err != nil {
+		var err error
+		if size, err = strconv.ParseInt(s, 10, 64); err != nil {
 			b.Fatal(err)
 		}
-		size = int64(n)
 	}
 	g := mustUploader(b)
 	b.SetBytes(size)
