@@ -27,7 +27,7 @@ const maxFields = 4 << 20
 // that leaves is noticed. The form's file has to be closed.
 func (h *Handler) readForm(w http.ResponseWriter, r *http.Request, field string, kinds ...filetype.Kind) (_ *fileForm, err error) {
 	most := max(h.MaxImage, h.MaxVideo, h.MaxAudio, h.MaxDocument) + maxFields
-	body := http.MaxBytesReader(w, r.Body, most)
+	body := &noting{from: http.MaxBytesReader(w, r.Body, most)}
 	parts, err := form.New(r.Header.Get("Content-Type"), body, form.Limits{})
 	if err != nil {
 		return nil, formError(err)
@@ -46,17 +46,34 @@ func (h *Handler) readForm(w http.ResponseWriter, r *http.Request, field string,
 		if err == nil {
 			err = h.readPart(f, parts, part, field, kinds)
 		}
+		if body.err != nil {
+			return nil, bodyError(body.err)
+		}
 		if err != nil {
 			return nil, formError(err)
 		}
 	}
 	if _, err := io.Copy(io.Discard, body); err != nil {
-		return nil, formError(err)
+		return nil, bodyError(err)
 	}
 	if f.file == nil {
 		return nil, missingFile(field)
 	}
 	return f, nil
+}
+
+// noting notes why a body could not be read to its end.
+type noting struct {
+	from io.Reader
+	err  error
+}
+
+func (n *noting) Read(p []byte) (int, error) {
+	k, err := n.from.Read(p)
+	if err != nil && err != io.EOF {
+		n.err = err
+	}
+	return k, err
 }
 
 // readPart reads one part of a form.
