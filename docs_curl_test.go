@@ -12,10 +12,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/caddy-qwen/caddy-qwen/internal/emulator"
 )
 
 // The files that the README's commands send. The video is large enough for its
@@ -106,9 +110,29 @@ func windowsArgs(_ *testing.T, line string) (args []string) {
 	return append(args, word.String())
 }
 
+// streams reports whether the answer to a command is to be a stream.
+func (c formCommand) streams() bool { return strings.HasPrefix(c.line, "-N ") }
+
+// output is what curl prints.
+type output struct {
+	strings.Builder
+	told chan struct{} // closed when the output tells of an upload
+	once sync.Once
+}
+
+func newOutput() *output { return &output{told: make(chan struct{})} }
+
+func (o *output) Write(p []byte) (int, error) {
+	n, err := o.Builder.Write(p)
+	if strings.Contains(o.String(), "\n: uploading ") {
+		o.once.Do(func() { close(o.told) })
+	}
+	return n, err
+}
+
 // curl runs curl with the arguments of a command, but for another server than that
-// of the README, and returns what it prints.
-func (c formCommand) curl(t *testing.T, base, dir string) string {
+// of the README, and returns what it prints to out.
+func (c formCommand) curl(t *testing.T, base, dir string, out *output) string {
 	t.Helper()
 	const address = "http://127.0.0.1:8080"
 	args := c.args(t, c.line)
@@ -122,12 +146,11 @@ func (c formCommand) curl(t *testing.T, base, dir string) string {
 	cmd := exec.CommandContext(ctx, mustCurl(t), append(args, "--silent", "--show-error", "--fail-with-body", "--noproxy", "*")...)
 	cmd.Dir = dir
 	var failure strings.Builder
-	cmd.Stderr = &failure
-	out, err := cmd.Output()
-	if err != nil {
+	cmd.Stdout, cmd.Stderr = out, &failure
+	if err := cmd.Run(); err != nil {
 		t.Fatalf("%v: %s\n%s", err, failure.String(), out)
 	}
-	return string(out)
+	return out.String()
 }
 
 // mustCurl returns the path of curl, without which the test is skipped.
@@ -150,7 +173,11 @@ func TestDocsFormCommands(t *testing.T) {
 				t.Fatalf("this sends a form, but is no command in a block for a known shell: %s", c.line)
 			}
 			g := mustGateway(t, setup{})
-			out := c.curl(t, g.url, dir)
+			printed := newOutput()
+			if c.streams() { // hold the upload until the client has been told of it
+				g.site.Storage().Fail(emulator.OpComplete, 1, emulator.Fault{Gate: printed.told})
+			}
+			out := c.curl(t, g.url, dir, printed)
 			file, path := g.checkStored(c), formPath(c)
 			tried[path] = true
 			switch path {
@@ -201,6 +228,8 @@ func (g *gateway) checkStored(c formCommand) string {
 	return ""
 }
 
+var uploadingPattern = regexp.MustCompile(`\n\n: uploading [1-9]00?%\n\n`)
+
 func checkFileAnswer(t *testing.T, out, name string) {
 	t.Helper()
 	var answer struct {
@@ -220,10 +249,10 @@ func checkFileAnswer(t *testing.T, out, name string) {
 func checkChatAnswer(t *testing.T, out, name string, c formCommand) {
 	t.Helper()
 	streamed := strings.HasSuffix(out, "data: [DONE]\n\n")
-	if want := strings.HasPrefix(c.line, "-N "); streamed != want {
+	if want := c.streams(); streamed != want {
 		t.Errorf("streamed: %v, want %v", streamed, want)
 	}
-	if streamed && !strings.Contains(out, "\n: uploading 40%\n") {
+	if streamed && !uploadingPattern.MatchString(out) {
 		t.Errorf("the stream does not tell of the upload: %s", out)
 	}
 	if !strings.Contains(out, "see "+name) {
@@ -250,13 +279,13 @@ func TestDocsWindowsQuotes(t *testing.T) {
 	for c, stream := range map[*formCommand]string{&line: "'false'", &double: `"false"`} {
 		t.Run(stream, func(t *testing.T) {
 			server := newFormServer(t)
-			c.curl(t, server.URL, dir)
+			c.curl(t, server.URL, dir, newOutput())
 			want := map[string]string{"video": video, "prompt": "What happens here?", "stream": stream, "model": "'qwen3-vl'"}
 			if !maps.Equal(server.fields, want) {
 				t.Errorf("it sends %q, want %q", server.fields, want)
 			}
 			g := mustGateway(t, setup{})
-			checkChatAnswer(t, c.curl(t, g.url, dir), "clip.mp4", *c)
+			checkChatAnswer(t, c.curl(t, g.url, dir, newOutput()), "clip.mp4", *c)
 			g.checkStored(*c)
 		})
 	}
