@@ -241,6 +241,18 @@ func testPruneDisposable(t *testing.T, s *store) {
 	s.noChat("plain")
 	s.idles(10, 1000, "idle", "turns")
 	s.prune(at(1000), 0, 100, 0)
+	// They do not stand in the way of others either.
+	for n := range 6 {
+		s.addChat(chat(fmt.Sprint("many", n), 1), plainChat(fmt.Sprint("plain", n), 1))
+	}
+	for range 3 {
+		s.prune(at(1000), 0, 2, 2)
+	}
+	s.prune(at(1000), 0, 2, 0)
+	for n := range 6 {
+		s.noChat(fmt.Sprint("plain", n))
+		s.must(s.RemoveChat(s.ctx, here, fmt.Sprint("many", n)))
+	}
 	s.must(s.RemoveChat(s.ctx, here, "idle"))
 	s.idles(10, 1000, "turns")
 }

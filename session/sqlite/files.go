@@ -58,14 +58,19 @@ func hashKey(account session.Digest, tenant string, hash [32]byte) int64 {
 	return fileKey("hash of a file", account, tenant, string(hash[:]))
 }
 
-// AddFile implements session.Store.
-func (s *Store) AddFile(ctx context.Context, f session.File) error {
+// fileRow returns the values of fileKeys.
+func fileRow(f *session.File) []any {
 	expires := int64(never)
 	if !f.Expires.IsZero() {
 		expires = f.Expires.UnixMilli()
 	}
-	row := []any{f.Account[:], f.Tenant, f.ID, f.Purpose, f.Created.UnixMilli(), expires,
-		urlKey(f.Account, f.Tenant, f.URL), hashKey(f.Account, f.Tenant, f.Hash), encodeFile(&f)}
+	return []any{f.Account[:], f.Tenant, f.ID, f.Purpose, f.Created.UnixMilli(), expires,
+		urlKey(f.Account, f.Tenant, f.URL), hashKey(f.Account, f.Tenant, f.Hash), encodeFile(f)}
+}
+
+// AddFile implements session.Store.
+func (s *Store) AddFile(ctx context.Context, f session.File) error {
+	row := fileRow(&f)
 	return s.write(ctx, job{op: func(w *writer) error {
 		err := changed(session.ErrTaken)(w.addFile.Exec(row...))
 		if err == nil {
