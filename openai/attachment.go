@@ -51,7 +51,7 @@ func (a *Attachment) Inline() bool { return a.inline }
 func (a *Attachment) Open() io.Reader {
 	var r io.Reader = &unescaper{text: a.data}
 	if a.encoded {
-		r = base64.NewDecoder(base64.RawStdEncoding, &alphabet{from: r})
+		r = &base64Reader{from: r}
 	}
 	return &attachmentReader{from: r, of: a}
 }
@@ -99,11 +99,10 @@ type attachmentReader struct {
 
 func (r *attachmentReader) Read(p []byte) (int, error) {
 	n, err := r.from.Read(p)
-	var corrupt base64.CorruptInputError
-	switch {
-	case errors.As(err, &corrupt), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, errNotBase64):
+	switch err {
+	case errNotBase64:
 		err = r.of.unusable("it is not base64")
-	case errors.Is(err, errEscape):
+	case errEscape:
 		err = r.of.unusable("a % is not followed by two hexadecimal digits")
 	}
 	return n, err
@@ -120,7 +119,7 @@ type unescaper struct{ text string }
 func (u *unescaper) Read(p []byte) (n int, err error) {
 	for n < len(p) && u.text != "" {
 		if u.text[0] != '%' {
-			plain := u.text
+			plain := u.text[:min(len(u.text), len(p)-n)]
 			if i := strings.IndexByte(plain, '%'); i >= 0 {
 				plain = plain[:i]
 			}
@@ -156,42 +155,65 @@ func hexDigit(c byte) int {
 	return -1
 }
 
-// alphabet reads base64 of any alphabet, with or without padding and white
-// space, as the standard alphabet without both.
-type alphabet struct {
+// base64Reader decodes base64 of any alphabet, with or without padding and white
+// space.
+type base64Reader struct {
 	from io.Reader
-	over bool // padding has come, after which nothing but padding may
+	raw  []byte // read, in the standard alphabet, not decoded yet
+	out  []byte // decoded, not handed out yet
+	over bool   // padding has come, after which nothing but padding may
+	err  error
+
+	rawSpace [32 << 10]byte
+	outSpace [24 << 10]byte
 }
 
-func (a *alphabet) Read(p []byte) (int, error) {
-	for {
-		n, err := a.from.Read(p)
-		kept, ok := a.translate(p[:n])
-		if !ok {
-			return kept, errNotBase64
+func (r *base64Reader) Read(p []byte) (int, error) {
+	for len(r.out) == 0 {
+		if r.err != nil {
+			return 0, r.err
 		}
-		if kept > 0 || err != nil || len(p) == 0 {
-			return kept, err
-		}
+		r.fill()
+	}
+	n := copy(p, r.out)
+	r.out = r.out[n:]
+	return n, nil
+}
+
+// fill decodes the next piece. What is left of a group of four waits for the rest,
+// or for the end.
+func (r *base64Reader) fill() {
+	left := copy(r.rawSpace[:], r.raw)
+	n, err := r.from.Read(r.rawSpace[left:])
+	kept, ok := r.translate(r.rawSpace[left : left+n])
+	r.raw = r.rawSpace[:left+kept]
+	whole := len(r.raw)
+	if err == nil {
+		whole -= whole % 4
+	}
+	n, failed := base64.RawStdEncoding.Decode(r.outSpace[:], r.raw[:whole])
+	r.out, r.raw, r.err = r.outSpace[:n], r.raw[whole:], err
+	if !ok || failed != nil {
+		r.err = errNotBase64
 	}
 }
 
 // translate works in place. It returns how much is left, and false if something
 // follows the padding.
-func (a *alphabet) translate(p []byte) (kept int, ok bool) {
+func (r *base64Reader) translate(p []byte) (kept int, ok bool) {
 	for _, c := range p {
 		switch c {
 		case ' ', '\t', '\r', '\n':
 			continue
 		case '=':
-			a.over = true
+			r.over = true
 			continue
 		case '-':
 			c = '+'
 		case '_':
 			c = '/'
 		}
-		if a.over {
+		if r.over {
 			return kept, false
 		}
 		p[kept] = c

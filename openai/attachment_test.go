@@ -201,3 +201,18 @@ func FuzzAttachment(f *testing.F) {
 		}
 	})
 }
+
+// BenchmarkAttachment decodes an image of 10 MB.
+func BenchmarkAttachment(b *testing.B) {
+	text := "data:image/png;base64," + strings.Repeat("QUJDREVG", 10_000_000/6)
+	b.SetBytes(10_000_000)
+	for b.Loop() {
+		a := new(Attachment)
+		if err := a.setData(text); err != nil {
+			b.Fatal(err)
+		}
+		if n, err := io.Copy(io.Discard, a.Open()); err != nil || n < 9_999_000 {
+			b.Fatal(n, err)
+		}
+	}
+}
