@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/caddy-qwen/caddy-qwen/session"
+	"github.com/caddy-qwen/caddy-qwen/session/sqlite"
 )
 
 // forgotten is what `forget --json` prints.
@@ -50,6 +51,7 @@ type wiped struct {
 	Wiped bool `json:"wiped"`
 	Chats int  `json:"chats"`
 	Turns int  `json:"turns"`
+	Files int  `json:"files"`
 }
 
 // wipe removes everything, or tells how much that would be.
@@ -58,24 +60,31 @@ func (r *sessionsRun) wipe(yes bool) error {
 	if err != nil {
 		return err
 	}
+	var notErased error
 	if yes {
-		if stats, err = r.store.Wipe(r.ctx); err != nil {
+		if stats, err = r.store.Wipe(r.ctx); errors.Is(err, sqlite.ErrStillOnDisk) {
+			notErased, err = err, nil
+		}
+		if err != nil {
 			return err
 		}
 	}
 	if r.json {
-		err = printJSON(r.out, wiped{yes, stats.Chats, stats.Turns})
+		err = printJSON(r.out, wiped{yes, stats.Chats, stats.Turns, stats.Files})
 	} else {
 		verb := "This would remove"
 		if yes {
 			verb = "Removed"
 		}
-		_, err = fmt.Fprintf(r.out, "%s %s and %s.\n", verb, counted(stats.Chats, "chat"), counted(stats.Turns, "turn"))
+		_, err = fmt.Fprintf(r.out, "%s %s, %s and %s.\n", verb, counted(stats.Chats, "chat"), counted(stats.Turns, "turn"), counted(stats.Files, "file"))
 	}
-	if err == nil && !yes {
-		err = errNotWiped
+	switch {
+	case err != nil:
+		return err
+	case !yes:
+		return errNotWiped
 	}
-	return err
+	return notErased
 }
 
 var errNotWiped = errors.New("nothing was removed: repeat the command with --yes to remove everything")

@@ -183,7 +183,7 @@ func TestSessionsWipe(t *testing.T) {
 	g.ask([]said{user("elsewhere")})
 
 	text, err := runSessions(t, g.sessions, "wipe")
-	if text != "This would remove 2 chats and 3 turns.\n" || !errors.Is(err, errNotWiped) || !strings.Contains(err.Error(), "--yes") {
+	if text != "This would remove 2 chats, 3 turns and 0 files.\n" || !errors.Is(err, errNotWiped) || !strings.Contains(err.Error(), "--yes") {
 		t.Errorf("without --yes: %q, %v", text, err)
 	}
 	g.ask(append(talk, b.said, user("and more"))).mustBe(t, "continued")
