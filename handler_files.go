@@ -125,8 +125,10 @@ func (h *Handler) listFiles(w http.ResponseWriter, r *http.Request, who caller) 
 // list returns the files that the caller has uploaded to keep, not those that
 // only were attached to a message.
 func (k *knownFiles) list(ctx context.Context, q session.FileQuery) (listed []session.File, more bool, err error) {
+	const leastPage = 500 // of the store: most of its files may be attachments
 	limit := q.Limit
-	for more = true; more && len(listed) < limit; {
+	q.Limit = max(limit, leastPage)
+	for more = true; more; { // also when there are enough: the rest may not belong in the list
 		var page []session.File
 		if page, more, err = k.store.Files(ctx, k.h.accountID, k.tenant, q, time.Now()); err != nil {
 			k.check(err)
