@@ -2,6 +2,7 @@ package caddyqwen
 
 import (
 	"errors"
+	"net/http"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -181,14 +182,17 @@ func TestSessionsWipe(t *testing.T) {
 	talk := []said{user("one"), a.said, user("more")}
 	b := g.ask(talk)
 	g.ask([]said{user("elsewhere")})
+	if r := g.form("/v1/files", field{name: "file", file: "a.png", value: string(testPNG(1, 100))}); r.status != http.StatusOK {
+		t.Fatal(r.body)
+	}
 
 	text, err := runSessions(t, g.sessions, "wipe")
-	if text != "This would remove 2 chats, 3 turns and 0 files.\n" || !errors.Is(err, errNotWiped) || !strings.Contains(err.Error(), "--yes") {
+	if text != "This would remove 2 chats, 3 turns and 1 file.\n" || !errors.Is(err, errNotWiped) || !strings.Contains(err.Error(), "--yes") {
 		t.Errorf("without --yes: %q, %v", text, err)
 	}
 	g.ask(append(talk, b.said, user("and more"))).mustBe(t, "continued")
 
-	if text := mustSessions(t, g.sessions, "wipe", "--yes"); text != "Removed 2 chats and 4 turns.\n" {
+	if text := mustSessions(t, g.sessions, "wipe", "--yes"); text != "Removed 2 chats, 4 turns and 1 file.\n" {
 		t.Errorf("with --yes: %q", text)
 	}
 	if n := mustCount(t, g.sessions); n != (sqlite.Stats{}) {
@@ -211,11 +215,12 @@ func TestSessionsWipeJSON(t *testing.T) {
 		Wiped *bool `json:"wiped"`
 		Chats int   `json:"chats"`
 		Turns int   `json:"turns"`
+		Files *int  `json:"files"`
 	}
 	var r result
 	text, err := runSessions(t, path, "wipe", "--json")
 	decodeStrictly(t, text, &r)
-	if r.Wiped == nil || *r.Wiped || r.Chats != 2 || r.Turns != 3 || !errors.Is(err, errNotWiped) {
+	if r.Wiped == nil || r.Files == nil || *r.Wiped || r.Chats != 2 || r.Turns != 3 || !errors.Is(err, errNotWiped) {
 		t.Errorf("without --yes: %+v, %v", r, err)
 	}
 	for _, want := range []int{2, 0} {
