@@ -2,10 +2,10 @@ package caddyqwen
 
 import (
 	"errors"
-	"net/http"
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
