@@ -92,7 +92,7 @@ type Handler struct {
 	Chats string `json:"chats,omitempty"`
 
 	// After what time without use chats are deleted. Only for `chats: delete`,
-	// where it is required; shorter than the time for which sessions are kept.
+	// where it is required.
 	DeleteChatsAfter caddy.Duration `json:"delete_chats_after,omitempty"`
 
 	// The address of the object storage, such as `http://127.0.0.1:9000`, in place of

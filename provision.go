@@ -263,9 +263,6 @@ func (h *Handler) validateChats() error {
 	if h.sessionStore == nil {
 		return errors.New("chats: delete needs the record of sessions, which tells the chats that may be deleted; chats: temporary does not")
 	}
-	if ttl, _ := h.sessionStore.Retention(); time.Duration(h.DeleteChatsAfter) >= ttl {
-		return fmt.Errorf("delete_chats_after: it must be shorter than the %v for which sessions are kept, or the chats would be forgotten before", ttl)
-	}
 	return nil
 }
 
