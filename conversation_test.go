@@ -319,7 +319,7 @@ func TestConversationOfModels(t *testing.T) {
 
 // A prompt that is too long as a whole goes on where only its end is sent.
 func TestConversationLongerThanAPrompt(t *testing.T) {
-	g := mustGateway(t, setup{qwen: "max_prompt 1000"})
+	g := mustGateway(t, setup{qwen: "max_prompt 1000\nlong_prompts refuse"})
 	g.site.Reply(emulator.Text(strings.Repeat("A long reply. ", 100)))
 	a := g.ask([]said{user("one")})
 	talk := []said{user("one"), a.said, user("two")}

@@ -183,7 +183,7 @@ func TestLimitsAnswer(t *testing.T) {
 }
 
 func TestLimitsPrompt(t *testing.T) {
-	g := mustGateway(t, setup{})
+	g := mustGateway(t, setup{qwen: "long_prompts refuse"})
 	for name, test := range map[string]struct {
 		size int
 		want int
