@@ -25,6 +25,7 @@ var (
 	errNoCredential = errors.New("no credential is configured")
 	errIdle         = errors.New("the site was silent for too long")
 	errTooLong      = errors.New("the answer took too long")
+	errFileLost     = errors.New("the storage does not give the file")
 	errClientGone   = errors.New("the client has gone away")
 )
 
@@ -107,6 +108,11 @@ var ownProblems = map[error]problem{
 		Error: openai.Error{Status: http.StatusServiceUnavailable, Code: "sessions_unavailable",
 			Message: "The server has no record of its chats: sessions are off, or the session store does not work at the moment, which the log tells. So it cannot know which chats are yours."},
 		class: classClient, retryAfter: 30 * time.Second,
+	},
+	errFileLost: {
+		Error: openai.Error{Status: http.StatusBadGateway, Code: "upstream_file_lost",
+			Message: "The site's storage does not give the file any more. Upload it again."},
+		class: classUpstream, final: true,
 	},
 	errExiting: {
 		Error: openai.Error{Status: http.StatusServiceUnavailable, Code: "server_stopping",

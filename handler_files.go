@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/caddy-qwen/caddy-qwen/openai"
 	"github.com/caddy-qwen/caddy-qwen/oss"
 	"github.com/caddy-qwen/caddy-qwen/qwen"
 	"github.com/caddy-qwen/caddy-qwen/session"
@@ -271,8 +270,7 @@ func (h *Handler) openFile(ctx context.Context, f *session.File) (*http.Response
 	}
 	if resp.StatusCode != http.StatusOK {
 		resp.Body.Close()
-		return nil, &openai.Error{Status: http.StatusBadGateway, Code: "upstream_file_lost",
-			Message: "The site's storage does not give the file any more. Upload it again."}
+		return nil, errFileLost
 	}
 	return resp, nil
 }
