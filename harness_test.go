@@ -73,7 +73,9 @@ type setup struct {
 	bare    bool   // no account and no key in the qwen block
 	prefix  string // the handler is below this prefix
 	baseURL string // of another site than the emulated one
-	options emulator.Options
+	// siteStorage leaves the choice of the storage to the site.
+	siteStorage bool
+	options     emulator.Options
 }
 
 // mustGateway starts Caddy with the handler, and the emulated site.
@@ -117,7 +119,7 @@ func (g *gateway) adapt(s setup) []byte {
 	if !strings.Contains("\n"+s.qwen, "\nsessions ") {
 		block += "\nsessions sqlite " + g.sessions
 	}
-	if !strings.Contains("\n"+s.qwen, "\nstorage_endpoint ") {
+	if !s.siteStorage && !strings.Contains("\n"+s.qwen, "\nstorage_endpoint ") {
 		block += "\nstorage_endpoint " + g.site.StorageURL()
 	}
 	if !s.bare {
