@@ -64,7 +64,7 @@ func (h *Handler) receive(in incoming) (*content, error) {
 		found, err = filetype.Detect(head, whole, "", "")
 	}
 	if err == nil && len(in.kinds) > 0 && !slices.Contains(in.kinds, found.Kind) {
-		err = fmt.Errorf("the file is %s (%s), which is not what belongs here (%v)", found.Kind, found.MIME, in.kinds[0])
+		err = fmt.Errorf("its content is %s, which does not belong where %s is expected", found.MIME, in.kinds[0])
 	}
 	if err != nil {
 		return nil, invalidFile(http.StatusUnsupportedMediaType, "media_type_unsupported", in.param,

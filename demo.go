@@ -91,7 +91,8 @@ Press Ctrl+C to stop.
 `
 
 // demoConfig returns the configuration of a Caddy that serves nothing but the
-// handler, writes no files but the session store and opens no other port.
+// handler, writes no files but the session store, and temporary ones for large
+// uploads, and opens no other port.
 func demoConfig(site *emulator.Server, key, sessionsPath string) ([]byte, error) {
 	handler := &Handler{
 		BaseURL:         site.URL(),

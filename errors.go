@@ -106,7 +106,7 @@ var ownProblems = map[error]problem{
 	},
 	errNoSessions: {
 		Error: openai.Error{Status: http.StatusServiceUnavailable, Code: "sessions_unavailable",
-			Message: "The server has no record of its chats: sessions are off, or the session store does not work at the moment, which the log tells. So it cannot know which chats are yours."},
+			Message: "The server has no record of its chats and files: sessions are off, or the session store does not work at the moment, which the log tells. So it cannot know which of them are yours."},
 		class: classClient, retryAfter: 30 * time.Second,
 	},
 	errFileLost: {

@@ -44,6 +44,7 @@ func (h *Handler) serveUpload(w http.ResponseWriter, r *http.Request, who caller
 		if err != nil {
 			return err
 		}
+		w.Header().Set("Cache-Control", "no-store") // of a signature
 		writeValue(w, fileAnswer(stored, signed))
 		return nil
 	})

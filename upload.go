@@ -70,10 +70,10 @@ type upload struct {
 // run has the site store the content, unless it has it already, and returns the
 // file as it is known from then on. The URL of a new one is signed.
 func (u *upload) run(ctx context.Context) (*session.File, string, error) {
-	if same := u.files.same(ctx, u.content); same != nil {
-		return same, same.URL, u.keep(ctx, same)
-	}
 	ctx = ownVars(ctx)
+	if same := u.files.same(ctx, u.content); same != nil {
+		return u.again(ctx, same)
+	}
 	grant, err := u.transfer(ctx)
 	if isExpired(err) {
 		// A new grant is for another place: everything has to be sent again.
@@ -94,17 +94,23 @@ func (u *upload) run(ctx context.Context) (*session.File, string, error) {
 	return f, grant.URL, nil
 }
 
-// keep remembers a file for as long as its caller wants it, if it was uploaded to be
-// kept.
-func (u *upload) keep(ctx context.Context, f *session.File) error {
+// again returns a file that the site has already. One that is uploaded to be kept
+// is known for as long as its caller wants it, and its URL can be opened if the site
+// signs it.
+func (u *upload) again(ctx context.Context, f *session.File) (*session.File, string, error) {
 	if u.purpose == "" {
-		return nil
+		return f, f.URL, nil
 	}
 	f.Purpose, f.Expires = u.purpose, u.until(time.Now())
 	if u.files.add(ctx, *f) != nil {
-		return errNoSessions
+		return nil, "", errNoSessions
 	}
-	return nil
+	ctx, cancel := context.WithTimeout(ctx, grantTime)
+	defer cancel()
+	if link, err := u.h.client.FileLink(ctx, u.h.credential, f.ID); err == nil {
+		return f, link, nil
+	}
+	return f, f.URL, nil
 }
 
 // until returns when the file expires, or zero.
