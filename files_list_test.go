@@ -43,7 +43,7 @@ func (g *gateway) files(query string, header ...string) (l fileList) {
 // The list in pages, in both orders, with and without a record on disk.
 func TestFilesList(t *testing.T) {
 	for _, sessions := range []string{"", "sessions off"} {
-		g := mustGateway(t, setup{qwen: sessions})
+		g := mustFilesGateway(t, setup{qwen: sessions})
 		t.Run("FI-10 nothing "+sessions, func(t *testing.T) {
 			if l := g.files(""); len(l.Data) > 0 || *l.HasMore || l.FirstID != nil || l.LastID != nil {
 				t.Errorf("%+v", l)
@@ -110,7 +110,7 @@ func TestFilesList(t *testing.T) {
 }
 
 func TestFilesListRefused(t *testing.T) {
-	g := mustGateway(t, setup{})
+	g := mustFilesGateway(t, setup{})
 	for query, param := range map[string]string{
 		"limit=0": "limit", "limit=-1": "limit", "limit=10001": "limit", "limit=ten": "limit", "order=up": "order", "after=nobody": "after",
 		"after=3f1f0c0e-0000-4000-8000-000000000000": "after",
@@ -123,7 +123,7 @@ func TestFilesListRefused(t *testing.T) {
 
 // The list has what was uploaded to be kept, and not what came with a message.
 func TestFilesListOfKept(t *testing.T) {
-	g := mustGateway(t, setup{qwen: "max_prompt 1000"})
+	g := mustFilesGateway(t, setup{qwen: "max_prompt 1000"})
 	g.parsesAtOnce()
 	kept, attached := testPNG(1, 300), testPNG(2, 300)
 	var oldest uploaded
@@ -170,7 +170,7 @@ func TestFilesListOfKept(t *testing.T) {
 func TestFilesExpire(t *testing.T) {
 	for _, sessions := range []string{"", "sessions off"} {
 		t.Run("FI-10 "+sessions, func(t *testing.T) {
-			g := mustGateway(t, setup{qwen: sessions})
+			g := mustFilesGateway(t, setup{qwen: sessions})
 			stays := g.upload("stays.png", "image/png", testPNG(1, 300), field{name: "expires_after[anchor]", value: "created_at"}, field{name: "expires_after[seconds]", value: "3600"})
 			if stays.ExpiresAt == nil || *stays.ExpiresAt < stays.CreatedAt+3599 || *stays.ExpiresAt > stays.CreatedAt+3601 {
 				t.Errorf("it expires at %v, from %d on", stays.ExpiresAt, stays.CreatedAt)
@@ -207,7 +207,7 @@ func TestFilesExpire(t *testing.T) {
 func TestFilesOfOthers(t *testing.T) {
 	for _, sessions := range []string{"", "\nsessions off"} {
 		t.Run("FI-05, U25 "+sessions, func(t *testing.T) {
-			g := mustGateway(t, setup{qwen: "api_key ann sk-ann-0123456789abcdef\napi_key bob sk-bob-0123456789abcdef sk-bob-abcdef0123456789" + sessions})
+			g := mustFilesGateway(t, setup{qwen: "api_key ann sk-ann-0123456789abcdef\napi_key bob sk-bob-0123456789abcdef sk-bob-abcdef0123456789" + sessions})
 			ann := []string{"Authorization", "Bearer sk-ann-0123456789abcdef"}
 			f := g.upload("a.png", "image/png", testPNG(1, 300))
 			if l := g.files("", ann...); len(l.Data) > 0 {
@@ -236,7 +236,7 @@ func TestFilesOfOthers(t *testing.T) {
 
 // Files outlive reloads and restarts.
 func TestFilesOverReloadAndRestart(t *testing.T) {
-	g := mustGateway(t, setup{})
+	g := mustFilesGateway(t, setup{})
 	image := testPNG(1, 900)
 	f := g.upload("图.png", "image/png", image, field{name: "expires_after[seconds]", value: "3600"})
 	for name, again := range map[string]func(){
@@ -245,6 +245,7 @@ func TestFilesOverReloadAndRestart(t *testing.T) {
 	} {
 		t.Run("FI-10 "+name, func(t *testing.T) {
 			again()
+			g.storeOpen()
 			l := g.files("")
 			if len(l.Data) != 1 || l.Data[0].ID != f.ID || l.Data[0].Filename != "图.png" || l.Data[0].CreatedAt != f.CreatedAt || *l.Data[0].ExpiresAt != *f.ExpiresAt {
 				t.Fatalf("the list is %+v", l)
@@ -258,7 +259,7 @@ func TestFilesOverReloadAndRestart(t *testing.T) {
 		})
 	}
 	t.Run("FI-10 without a record they outlive a reload", func(t *testing.T) {
-		g := mustGateway(t, setup{qwen: "sessions off"})
+		g := mustFilesGateway(t, setup{qwen: "sessions off"})
 		f := g.upload("a.png", "image/png", image)
 		g.load(setup{qwen: "sessions off\nheartbeat 3s"})
 		if l := g.files(""); !slices.Equal(l.ids(), []string{f.ID}) {

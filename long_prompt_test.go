@@ -62,7 +62,7 @@ func TestLongPrompt(t *testing.T) {
 	} {
 		for mode, fields := range modes {
 			t.Run(name+"/"+mode, func(t *testing.T) {
-				g := mustGateway(t, setup{qwen: fmt.Sprint("max_prompt ", limit)})
+				g := mustFilesGateway(t, setup{qwen: fmt.Sprint("max_prompt ", limit)})
 				g.parsesAtOnce()
 				r := g.do(http.MethodPost, chatPath, messagesBody(t, "qwen3.7-plus", test.messages, fields))
 				modelOf(t, r)
@@ -103,7 +103,7 @@ func mustContainInOrder(t testing.TB, text string, parts []string) {
 
 // The limit is a number of bytes; below it, nothing changes.
 func TestLongPromptLimit(t *testing.T) {
-	g := mustGateway(t, setup{})
+	g := mustFilesGateway(t, setup{})
 	g.parsesAtOnce()
 	for name, test := range map[string]struct {
 		size int
@@ -138,7 +138,7 @@ func TestLongPromptLimit(t *testing.T) {
 func TestLongPromptContinues(t *testing.T) {
 	for mode, fields := range modes {
 		t.Run("HI-02, HI-03 "+mode, func(t *testing.T) {
-			g := mustGateway(t, setup{qwen: "max_prompt 2000"})
+			g := mustFilesGateway(t, setup{qwen: "max_prompt 2000"})
 			g.parsesAtOnce()
 			g.numbered()
 			long := longText("The long text", 9000)
@@ -186,7 +186,7 @@ func TestLongPromptContinues(t *testing.T) {
 
 // The same long question again does not upload the same text again.
 func TestLongPromptAgain(t *testing.T) {
-	g := mustGateway(t, setup{qwen: "max_prompt 2000"})
+	g := mustFilesGateway(t, setup{qwen: "max_prompt 2000"})
 	g.parsesAtOnce()
 	long := longText("The long text", 5000)
 	for range 3 {
@@ -205,7 +205,7 @@ func TestLongPromptAgain(t *testing.T) {
 
 // Files of the message come before the text.
 func TestLongPromptWithImages(t *testing.T) {
-	g := mustGateway(t, setup{qwen: "max_prompt 2000"})
+	g := mustFilesGateway(t, setup{qwen: "max_prompt 2000"})
 	g.parsesAtOnce()
 	images, parts := namedImages(0, 10)
 	long := longText("The long text", 5000)
@@ -232,7 +232,7 @@ func TestLongPromptRefused(t *testing.T) {
 	} {
 		for mode, fields := range modes {
 			t.Run(name+"/"+mode, func(t *testing.T) {
-				g := mustGateway(t, setup{qwen: test.qwen})
+				g := mustFilesGateway(t, setup{qwen: test.qwen})
 				messages := []any{user(strings.Repeat("x", max(0, test.size)))}
 				if test.size < 0 {
 					messages = nil
@@ -267,7 +267,7 @@ func TestLongPromptFails(t *testing.T) {
 	} {
 		for mode, fields := range modes {
 			t.Run(name+"/"+mode, func(t *testing.T) {
-				g := mustGateway(t, setup{qwen: "max_prompt 2000"})
+				g := mustFilesGateway(t, setup{qwen: "max_prompt 2000"})
 				test.prepare(g)
 				r := g.chat(longText(secretPrompt, 5000), fields)
 				mustRefuse(t, r, test.status, test.code, "messages")
@@ -287,7 +287,7 @@ func TestLongPromptFails(t *testing.T) {
 
 // Tokens that the site has not counted are estimated from all of the text.
 func TestLongPromptUsage(t *testing.T) {
-	g := mustGateway(t, setup{qwen: "max_prompt 2000"})
+	g := mustFilesGateway(t, setup{qwen: "max_prompt 2000"})
 	g.parsesAtOnce()
 	g.site.Reply(emulator.Stream(emulator.Created(), emulator.Answer("Read."), emulator.Finish()))
 	long := longText("The long text", 40_000)

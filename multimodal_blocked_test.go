@@ -16,7 +16,7 @@ const imageParam = "messages[0].content[1]"
 func TestMultimodalBlocked(t *testing.T) {
 	m := mustMedia(t, func(w http.ResponseWriter, r *http.Request) { w.Write(testPNG(1, 600)) })
 	port := m.URL[strings.LastIndexByte(m.URL, ':'):]
-	g := mustGateway(t, setup{})
+	g := mustFilesGateway(t, setup{})
 	texts := map[string]bool{}
 	for name, url := range map[string]string{
 		"S01 an address":             m.URL + "/a.png",
@@ -80,7 +80,7 @@ func TestMultimodalNotFetched(t *testing.T) {
 	})
 	closed := httptest.NewServer(http.NotFoundHandler())
 	closed.Close()
-	g := mustGateway(t, setup{qwen: fetchAllowed + "\nmax_image 3000"})
+	g := mustFilesGateway(t, setup{qwen: fetchAllowed + "\nmax_image 3000"})
 	failed := map[string]bool{}
 	for name, test := range map[string]struct {
 		url    string
@@ -126,7 +126,7 @@ func TestMultimodalNotFetched(t *testing.T) {
 // All images of a request together may not be larger than four of the largest.
 func TestMultimodalFetchedTooMuch(t *testing.T) {
 	m := mustMedia(t, func(w http.ResponseWriter, r *http.Request) { w.Write(testPNG(uint64(len(r.URL.Path)), 3000)) })
-	g := mustGateway(t, setup{qwen: fetchAllowed + "\nmax_image 3000"})
+	g := mustFilesGateway(t, setup{qwen: fetchAllowed + "\nmax_image 3000"})
 	var parts []part
 	for i := range 4 {
 		parts = append(parts, imageAt(m.URL+"/"+strings.Repeat("a", i)+".png"))
@@ -143,7 +143,7 @@ func TestMultimodalFetchedTooMuch(t *testing.T) {
 
 // The server does not ask itself.
 func TestMultimodalOwnHost(t *testing.T) {
-	g := mustGateway(t, setup{qwen: fetchAllowed})
+	g := mustFilesGateway(t, setup{qwen: fetchAllowed})
 	const host = `"host":["127.0.0.1"]`
 	config := string(g.adapt(setup{qwen: fetchAllowed}))
 	if !strings.Contains(config, host) {

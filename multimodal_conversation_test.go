@@ -15,7 +15,7 @@ import (
 func TestMultimodalContinues(t *testing.T) {
 	for _, streamed := range []bool{false, true} {
 		t.Run(fmt.Sprintf("MM-07, HI-02 an image is attached once, streamed %t", streamed), func(t *testing.T) {
-			g := mustGateway(t, setup{})
+			g := mustFilesGateway(t, setup{})
 			g.numbered()
 			client, image := g.client(), testPNG(1, 3000)
 			params := openai.ChatCompletionNewParams{Model: "qwen3.7-plus", Messages: []openai.ChatCompletionMessageParamUnion{
@@ -56,7 +56,7 @@ func TestMultimodalContinues(t *testing.T) {
 
 // A later turn brings images of its own.
 func TestMultimodalFurtherImages(t *testing.T) {
-	g := mustGateway(t, setup{})
+	g := mustFilesGateway(t, setup{})
 	g.numbered()
 	first, second, third := testPNG(1, 600), testPNG(2, 600), testPNG(3, 600)
 	talk := []any{say("one", imagePart(first))}
@@ -76,7 +76,7 @@ func TestMultimodalFurtherImages(t *testing.T) {
 // Where the history has changed, the model sees the files along the path that is
 // left, each of them once.
 func TestMultimodalEdited(t *testing.T) {
-	g := mustGateway(t, setup{})
+	g := mustFilesGateway(t, setup{})
 	g.numbered()
 	first, second, other := testPNG(1, 600), testPNG(2, 600), testPNG(3, 600)
 	one := say("one", imagePart(first))
@@ -128,7 +128,7 @@ func TestMultimodalEdited(t *testing.T) {
 
 // The same words and replies about different images are different conversations.
 func TestMultimodalApart(t *testing.T) {
-	g := mustGateway(t, setup{})
+	g := mustFilesGateway(t, setup{})
 	for range 4 {
 		g.site.Reply(emulator.Text("A flower."))
 	}
@@ -153,7 +153,7 @@ func TestMultimodalApart(t *testing.T) {
 
 // A history that the site does not know goes along with its images.
 func TestMultimodalReplayed(t *testing.T) {
-	g := mustGateway(t, setup{})
+	g := mustFilesGateway(t, setup{})
 	g.numbered()
 	image := testPNG(1, 600)
 	talk := []any{say("one", imagePart(image))}
@@ -191,7 +191,7 @@ func TestMultimodalStartsOver(t *testing.T) {
 	} {
 		for mode, fields := range modes {
 			t.Run(name+"/"+mode, func(t *testing.T) {
-				g := mustGateway(t, setup{})
+				g := mustFilesGateway(t, setup{})
 				g.numbered()
 				first, second := testPNG(1, 600), testPNG(2, 600)
 				one := say("one", imagePart(first))

@@ -93,7 +93,7 @@ func TestMultimodalFetched(t *testing.T) {
 		"MM-08 the name that the client gives": {part{"type": "input_file", "file_url": "/report.pdf", "filename": "mine.pdf"}, pdf, "mine.pdf", "application/pdf", "file"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			g := mustGateway(t, setup{qwen: fetchAllowed})
+			g := mustFilesGateway(t, setup{qwen: fetchAllowed})
 			g.parsesAtOnce()
 			g.discuss([]any{say("What is it?", test.part.on(m))})
 			c := g.last()
@@ -140,7 +140,7 @@ func TestMultimodalFetchedOnce(t *testing.T) {
 	} {
 		t.Run("MM-06, MM-07 "+name, func(t *testing.T) {
 			m := mustMedia(t, func(w http.ResponseWriter, r *http.Request) { w.Write(image) })
-			g := mustGateway(t, setup{qwen: fetchAllowed})
+			g := mustFilesGateway(t, setup{qwen: fetchAllowed})
 			g.numbered()
 			a := g.discuss([]any{say("one", imageAt(m.URL+urls[0]))})
 			g.mustShow(g.last().Files, image)
@@ -160,7 +160,7 @@ func TestMultimodalFetchedOnce(t *testing.T) {
 	}
 	t.Run("MM-07 another query is another image", func(t *testing.T) {
 		m := mustMedia(t, func(w http.ResponseWriter, r *http.Request) { w.Write(image) })
-		g := mustGateway(t, setup{qwen: fetchAllowed})
+		g := mustFilesGateway(t, setup{qwen: fetchAllowed})
 		a := g.discuss([]any{say("one", imageAt(m.URL+"/a.png?v=1"))})
 		g.discuss([]any{say("one", imageAt(m.URL+"/a.png?v=2")), a.said, user("two")}).mustBe(t, "replayed")
 		m.mustAsk(t, 2)
@@ -192,7 +192,7 @@ func TestMultimodalFetchedInOrder(t *testing.T) {
 		images = append(images, testPNG(uint64(i), 600))
 		parts = append(parts, imageAt(fmt.Sprintf("%s/%d.png", m.URL, i)))
 	}
-	g := mustGateway(t, setup{qwen: fetchAllowed})
+	g := mustFilesGateway(t, setup{qwen: fetchAllowed})
 	t.Run("MM-02, S21 ten are fetched", func(t *testing.T) {
 		g.discuss([]any{say("What is it?", parts...)})
 		g.mustShow(g.last().Files, images...)

@@ -9,7 +9,7 @@ import (
 
 // All formats of the original are taken, by name and content.
 func TestFormChatFormats(t *testing.T) {
-	g := mustGateway(t, setup{})
+	g := mustFilesGateway(t, setup{})
 	iso := func(brand string) string { return "\x00\x00\x00\x14ftyp" + brand + "\x00\x00\x02\x00" + brand }
 	ebml := func(kind string) string {
 		return "\x1a\x45\xdf\xa3\x9f\x42\x86\x81\x01\x42\x82" + string([]byte{0x80 | byte(len(kind))}) + kind + "\x42\x87\x81\x04"
@@ -57,7 +57,7 @@ func TestFormChatFormats(t *testing.T) {
 // A conversation that begins with a form goes on as any other, in which the
 // client sends the image in its message.
 func TestFormChatContinues(t *testing.T) {
-	g := mustGateway(t, setup{})
+	g := mustFilesGateway(t, setup{})
 	g.numbered()
 	image := testPNG(1, 900)
 	r := g.form(imageChatPath, imageField(image), promptField("one"))
@@ -88,7 +88,7 @@ func TestFormChatSizes(t *testing.T) {
 		"MM-14, U06 and a byte": {10_000_001, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			g := mustGateway(t, setup{})
+			g := mustFilesGateway(t, setup{})
 			image := testPNG(1, test.size)
 			r := g.form(imageChatPath, imageField(image), promptField("What is it?"))
 			if test.op == "" {
@@ -105,7 +105,7 @@ func TestFormChatSizes(t *testing.T) {
 	}
 	for mode, stream := range map[string]string{"whole": "false", "streamed": "true"} {
 		t.Run("U15 the site refuses, "+mode, func(t *testing.T) {
-			g := mustGateway(t, setup{})
+			g := mustFilesGateway(t, setup{})
 			g.site.Fail(emulator.EndpointFileGrant, emulator.Refusal("Bad_Request", "No."))
 			r := g.form(imageChatPath, imageField(testPNG(1, 900)), promptField("What is it?"), field{name: "stream", value: stream})
 			mustRefuse(t, r, 502, "upload_failed", "image")

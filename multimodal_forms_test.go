@@ -26,7 +26,7 @@ func promptField(text string) field { return field{name: "prompt", value: text} 
 
 // The defaults of the original.
 func TestFormChatDefaults(t *testing.T) {
-	g := mustGateway(t, setup{})
+	g := mustFilesGateway(t, setup{})
 	image, video := testPNG(1, 900), testMP4(2, 900)
 	t.Run("MM-12 an image, not streamed", func(t *testing.T) {
 		r := g.form(imageChatPath, imageField(image), promptField("What is it?"))
@@ -81,7 +81,7 @@ func TestFormChatFields(t *testing.T) {
 		"MM-12 fields of nobody's":           {imageChatPath, map[string]string{"temperature": "0.5"}, false, "qwen3-vl-plus", false, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			g := mustGateway(t, setup{})
+			g := mustFilesGateway(t, setup{})
 			fields := []field{promptField(`What is "it"?`)}
 			for name, value := range test.fields {
 				fields = append(fields, field{name: name, value: value})
@@ -111,7 +111,7 @@ func TestFormChatFields(t *testing.T) {
 
 // How clients write the names of files into forms.
 func TestFormChatNames(t *testing.T) {
-	g := mustGateway(t, setup{})
+	g := mustFilesGateway(t, setup{})
 	for i, test := range []struct{ disposition, want string }{
 		{`filename="图 a+b%.png"`, "图 a+b%.png"},
 		{`filename="\"photo.png\""`, "photo.png"},
@@ -178,7 +178,7 @@ func TestFormChatRefused(t *testing.T) {
 		"FI-06 the form has no part at all": {imageChatPath, nil, 400, "missing_required_parameter", "image"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			g := mustGateway(t, setup{qwen: "max_image 2000\nmax_video 3000"})
+			g := mustFilesGateway(t, setup{qwen: "max_image 2000\nmax_video 3000"})
 			mustRefuse(t, g.form(test.path, test.fields...), test.status, test.code, test.param)
 			g.sentNothing()
 		})
@@ -192,7 +192,7 @@ func TestFormChatRefused(t *testing.T) {
 		"FI-06, U01 another boundary": {"multipart/form-data; boundary=x", "--y\r\n\r\n--y--\r\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			g := mustGateway(t, setup{})
+			g := mustFilesGateway(t, setup{})
 			for _, path := range []string{imageChatPath, videoChatPath, "/v1/files/upload", "/v1/files"} {
 				r := g.do(http.MethodPost, path, test.body, "Content-Type", test.kind)
 				if code := r.code(); r.status != 400 || code != "invalid_form" && code != "invalid_request_body" {

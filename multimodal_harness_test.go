@@ -62,6 +62,22 @@ func messagesBody(t testing.TB, model string, messages []any, fields string) str
 	return fmt.Sprintf(`{"model":%q,"messages":%s%s}`, model, raw, fields)
 }
 
+// mustFilesGateway is mustGateway for tests that need the record of files from the
+// first request on.
+func mustFilesGateway(t testing.TB, s setup) *gateway {
+	t.Helper()
+	g := mustGateway(t, s)
+	g.storeOpen()
+	return g
+}
+
+// storeOpen waits until the record can be used. On a busy machine that may take
+// longer than a request waits for it.
+func (g *gateway) storeOpen() {
+	g.t.Helper()
+	eventually(g.t, "the record can be used", func() bool { return g.do(http.MethodGet, filesPath, "").status == http.StatusOK })
+}
+
 // show sends messages of any form and returns the answer, whatever it is.
 func (g *gateway) show(messages []any, header ...string) reply {
 	g.t.Helper()

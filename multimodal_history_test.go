@@ -33,7 +33,7 @@ func TestMultimodalHistory(t *testing.T) {
 		"MM-07 twelve in a message of before":     {[]int{12, 0}, []int{7, 8, 9, 10, 11}, []int{0, 1, 2, 3, 4, 5, 6}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			g := mustGateway(t, setup{})
+			g := mustFilesGateway(t, setup{})
 			var images [][]byte
 			var talk []any
 			for i, n := range test.turns {
@@ -66,7 +66,7 @@ func TestMultimodalHistory(t *testing.T) {
 }
 
 func TestMultimodalTooMany(t *testing.T) {
-	g := mustGateway(t, setup{})
+	g := mustFilesGateway(t, setup{})
 	_, parts := namedImages(0, 11)
 	t.Run("MM-02, S21 eleven in a message", func(t *testing.T) {
 		mustRefuse(t, g.show([]any{say("What is it?", parts...)}), 400, "invalid_value", "messages[0].content[1]")
@@ -85,13 +85,13 @@ func TestMultimodalTooMany(t *testing.T) {
 func TestMultimodalSameBytes(t *testing.T) {
 	image, pdf := testPNG(1, 700), testFile(pdfHead, 2, 800)
 	t.Run("MM-02 the same image twice in a message", func(t *testing.T) {
-		g := mustGateway(t, setup{})
+		g := mustFilesGateway(t, setup{})
 		g.discuss([]any{say("What is it?", imagePart(image), imagePart(image))})
 		g.mustShow(g.last().Files, image, image)
 		g.mustStore(1)
 	})
 	t.Run("MM-02 the same document under two names", func(t *testing.T) {
-		g := mustGateway(t, setup{})
+		g := mustFilesGateway(t, setup{})
 		g.parsesAtOnce()
 		g.discuss([]any{say("What is it?", filePart("a.pdf", "application/pdf", pdf), filePart("b.pdf", "application/pdf", pdf))})
 		c := g.last()
@@ -101,7 +101,7 @@ func TestMultimodalSameBytes(t *testing.T) {
 		}
 	})
 	t.Run("MM-07 an image that was uploaded to be kept", func(t *testing.T) {
-		g := mustGateway(t, setup{})
+		g := mustFilesGateway(t, setup{})
 		f := g.upload("flower.png", "image/png", image)
 		g.discuss([]any{say("What is it?", imagePart(image))})
 		g.mustShow(g.last().Files, image)
@@ -111,14 +111,14 @@ func TestMultimodalSameBytes(t *testing.T) {
 		g.mustStore(1)
 	})
 	t.Run("U25 another caller's image is uploaded for itself", func(t *testing.T) {
-		g := mustGateway(t, setup{qwen: "api_key ann sk-ann-0123456789abcdef"})
+		g := mustFilesGateway(t, setup{qwen: "api_key ann sk-ann-0123456789abcdef"})
 		g.discuss([]any{say("What is it?", imagePart(image))})
 		g.discuss([]any{say("What is it?", imagePart(image))}, "Authorization", "Bearer sk-ann-0123456789abcdef")
 		g.mustShow(g.last().Files, image)
 		g.mustStore(2)
 	})
 	t.Run("without a record", func(t *testing.T) {
-		g := mustGateway(t, setup{qwen: "sessions off"})
+		g := mustFilesGateway(t, setup{qwen: "sessions off"})
 		talk := []any{say("one", imagePart(image))}
 		a := g.discuss(talk)
 		g.discuss(append(talk, a.said, user("two"))).mustBe(t, "replayed")
@@ -129,7 +129,7 @@ func TestMultimodalSameBytes(t *testing.T) {
 
 // A file that is not known any more does not matter as long as the chat knows it.
 func TestMultimodalForgottenFile(t *testing.T) {
-	g := mustGateway(t, setup{})
+	g := mustFilesGateway(t, setup{})
 	g.numbered()
 	image := testPNG(1, 700)
 	f := g.upload("flower.png", "image/png", image)

@@ -31,7 +31,7 @@ func modelOf(t testing.TB, r reply) string {
 func TestMultimodalModelWithoutVision(t *testing.T) {
 	image, video, wav, pdf := testPNG(1, 600), testMP4(2, 600), testFile(wavHead, 3, 600), testFile(pdfHead, 4, 600)
 	m := mustMedia(t, func(w http.ResponseWriter, r *http.Request) { w.Write(image) })
-	g := mustGateway(t, setup{qwen: fetchAllowed})
+	g := mustFilesGateway(t, setup{qwen: fetchAllowed})
 	g.parsesAtOnce()
 	f := g.upload("flower.png", "image/png", image)
 	for name, part := range map[string]part{
@@ -70,7 +70,7 @@ func TestMultimodalVisionModel(t *testing.T) {
 	image := testPNG(1, 600)
 	for mode, fields := range modes {
 		t.Run("images go to it/"+mode, func(t *testing.T) {
-			g := mustGateway(t, setup{qwen: "vision_model qwen3-vl-plus"})
+			g := mustFilesGateway(t, setup{qwen: "vision_model qwen3-vl-plus"})
 			g.numbered()
 			one := say("one", imagePart(image))
 			r := g.askModel("qwen3.7-max", []any{one}, fields)
@@ -95,14 +95,14 @@ func TestMultimodalVisionModel(t *testing.T) {
 		})
 	}
 	t.Run("an alias of a model without vision", func(t *testing.T) {
-		g := mustGateway(t, setup{qwen: "vision_model qwen3-vl\nmodel_alias blind qwen3-coder-plus"})
+		g := mustFilesGateway(t, setup{qwen: "vision_model qwen3-vl\nmodel_alias blind qwen3-coder-plus"})
 		if got := modelOf(t, g.askModel("blind", []any{say("one", imagePart(image))}, "")); got != "qwen3-vl-plus" {
 			t.Errorf("%q has answered", got)
 		}
 	})
 	for name, model := range map[string]string{"does not see": "qwen3-coder-plus", "does not exist": "qwen-nowhere"} {
 		t.Run("it "+name, func(t *testing.T) {
-			g := mustGateway(t, setup{qwen: "vision_model " + model})
+			g := mustFilesGateway(t, setup{qwen: "vision_model " + model})
 			mustRefuse(t, g.askModel("qwen3.7-max", []any{say("one", imagePart(image))}, ""), 400, "unsupported_content", imageParam)
 			g.sentNothing()
 		})
@@ -112,7 +112,7 @@ func TestMultimodalVisionModel(t *testing.T) {
 		deaf.Info.Meta.Capabilities["audio"] = false
 		delete(deaf.Info.Meta.Abilities, "audio")
 		models := append(emulator.DefaultModels()[:3], deaf)
-		g := mustGateway(t, setup{qwen: "vision_model qwen3-vl-plus", options: emulator.Options{Models: models}})
+		g := mustFilesGateway(t, setup{qwen: "vision_model qwen3-vl-plus", options: emulator.Options{Models: models}})
 		sound := filePart("a.wav", "audio/wav", testFile(wavHead, 3, 600))
 		mustRefuse(t, g.askModel("qwen3.7-max", []any{say("one", sound)}, ""), 400, "unsupported_content", imageParam)
 		if got := modelOf(t, g.askModel("qwen3.7-max", []any{say("one", imagePart(image))}, "")); got != "qwen3-vl-plus" {
@@ -128,7 +128,7 @@ func TestMultimodalRoute(t *testing.T) {
 	image := testPNG(1, 600)
 	for mode, fields := range modes {
 		t.Run("MM-11 "+mode, func(t *testing.T) {
-			g := mustGateway(t, setup{})
+			g := mustFilesGateway(t, setup{})
 			g.numbered()
 			one := say("one", imagePart(image))
 			post := func(path string, messages ...any) reply {
@@ -154,11 +154,11 @@ func TestMultimodalRoute(t *testing.T) {
 		})
 	}
 	t.Run("MM-11 text alone", func(t *testing.T) {
-		g := mustGateway(t, setup{})
+		g := mustFilesGateway(t, setup{})
 		g.mustReply(g.do(http.MethodPost, multimodalPath, chatBody("hello", "")))
 	})
 	t.Run("AU-06, AU-07 a key is needed", func(t *testing.T) {
-		g := mustGateway(t, setup{})
+		g := mustFilesGateway(t, setup{})
 		for _, path := range []string{multimodalPath, "/v1/image/upload_and_chat", "/v1/video/upload_and_chat", "/v1/files/upload", "/v1/files", "/v2/files/getstsToken"} {
 			mustRefuse(t, g.do(http.MethodPost, path, "{", "Authorization", ""), 401, "invalid_api_key", "")
 		}
@@ -168,7 +168,7 @@ func TestMultimodalRoute(t *testing.T) {
 
 // What an upload has answered can be sent back in any way.
 func TestMultimodalUploaded(t *testing.T) {
-	g := mustGateway(t, setup{qwen: "api_key ann sk-ann-0123456789abcdef"})
+	g := mustFilesGateway(t, setup{qwen: "api_key ann sk-ann-0123456789abcdef"})
 	g.parsesAtOnce()
 	image := testPNG(1, 5<<20+3)
 	name := `图 a+b%2F "x".png`

@@ -21,7 +21,7 @@ import (
 func TestMultimodalOfSDK(t *testing.T) {
 	for _, streamed := range []bool{false, true} {
 		t.Run(fmt.Sprintf("MM-01, MM-02, MM-08 bytes and order are those of the message, streamed %t", streamed), func(t *testing.T) {
-			g := mustGateway(t, setup{})
+			g := mustFilesGateway(t, setup{})
 			g.parsesAtOnce()
 			first, second := testPNG(1, 3000), testFile(jpegHead, 2, 4000)
 			pdf, wav := testFile(pdfHead, 3, 5000), testFile(wavHead, 4, 2100)
@@ -80,7 +80,7 @@ func TestMultimodalFileObject(t *testing.T) {
 		"document": {testFile(pdfHead, 4, 900), nil, "file", "document", "application/pdf", ".pdf"},
 	} {
 		t.Run("MM-01, MM-08, MM-09 "+name, func(t *testing.T) {
-			g := mustGateway(t, setup{})
+			g := mustFilesGateway(t, setup{})
 			g.parsesAtOnce()
 			before := time.Now().UnixMilli()
 			name := `图 a+b%2F "x"` + test.wantKey
@@ -135,7 +135,7 @@ func keys(m map[string]any) string { return strings.Join(slices.Sorted(maps.Keys
 
 // Names reach the model as they were sent, but for paths.
 func TestMultimodalNames(t *testing.T) {
-	g := mustGateway(t, setup{})
+	g := mustFilesGateway(t, setup{})
 	for i, test := range []struct{ name, want string }{
 		{"图片 ①.png", "图片 ①.png"},
 		{"a+b.png", "a+b.png"},
@@ -187,7 +187,7 @@ func TestMultimodalForms(t *testing.T) {
 		"MM-08 sound in a data URL":            {part{"type": "input_audio", "input_audio": map[string]any{"data": dataURL("audio/wav", wav), "format": "wav"}}, wav, "audio/wav"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			g := mustGateway(t, setup{})
+			g := mustFilesGateway(t, setup{})
 			g.parsesAtOnce()
 			g.discuss([]any{say("What is it?", test.part)})
 			g.mustShow(g.last().Files, test.want)
@@ -235,7 +235,7 @@ func TestMultimodalRefused(t *testing.T) {
 	} {
 		for mode, fields := range modes {
 			t.Run(name+"/"+mode, func(t *testing.T) {
-				g := mustGateway(t, setup{qwen: "max_image 3000"})
+				g := mustFilesGateway(t, setup{qwen: "max_image 3000"})
 				messages := []any{say("What is it?", test.part, imagePart(testPNG(9, 400)))}
 				r := g.do(http.MethodPost, chatPath, messagesBody(t, "qwen3.7-plus", messages, fields))
 				param := at
@@ -265,7 +265,7 @@ func TestMultimodalSizes(t *testing.T) {
 		"MM-14, L01 10 MB are accepted": {10_000_000, emulator.OpComplete},
 	} {
 		t.Run(name, func(t *testing.T) {
-			g := mustGateway(t, setup{})
+			g := mustFilesGateway(t, setup{})
 			image := testPNG(1, test.size)
 			g.discuss([]any{say("What is it?", imagePart(image))})
 			g.mustShow(g.last().Files, image)
@@ -275,7 +275,7 @@ func TestMultimodalSizes(t *testing.T) {
 		})
 	}
 	t.Run("MM-14 10 MB and a byte", func(t *testing.T) {
-		g := mustGateway(t, setup{})
+		g := mustFilesGateway(t, setup{})
 		mustRefuse(t, g.show([]any{say("What is it?", imagePart(testPNG(1, 10_000_001)))}), 413, "file_too_large", "messages[0].content[1]")
 		g.sentNothing()
 	})

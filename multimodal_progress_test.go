@@ -36,7 +36,7 @@ func progressOf(t testing.TB, stream string) (percents []int, rest string) {
 // Clients see that something goes on while a large file goes up, before all of it
 // is there, and whatever they wait for.
 func TestProgressWhileUploading(t *testing.T) {
-	g := mustGateway(t, setup{qwen: "first_byte_hold 1h\nheartbeat 1h"})
+	g := mustFilesGateway(t, setup{qwen: "first_byte_hold 1h\nheartbeat 1h"})
 	gate := make(chan struct{})
 	video := testMP4(1, 16<<20)
 	g.site.Storage().Fail(emulator.OpComplete, 1, emulator.Fault{Gate: gate})
@@ -89,7 +89,7 @@ func TestProgressOfSDK(t *testing.T) {
 		"up to 8 MiB nothing is told": {8 << 20, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			g := mustGateway(t, setup{})
+			g := mustFilesGateway(t, setup{})
 			image := testPNG(1, test.size)
 			r := g.form(imageChatPath, imageField(image), promptField("What is it?"), field{name: "stream", value: "true"})
 			got, rest := progressOf(t, r.body)
@@ -120,7 +120,7 @@ func TestProgressOfSDK(t *testing.T) {
 
 // What fails after the stream has begun is told in it.
 func TestProgressThenFailure(t *testing.T) {
-	g := mustGateway(t, setup{})
+	g := mustFilesGateway(t, setup{})
 	for name, fail := range map[string]func(){
 		"the prompt is refused": func() { g.site.Reply(emulator.Moderation()) },
 		"the storage is no more": func() {
@@ -155,7 +155,7 @@ func (g *gateway) failAll(ops ...string) {
 
 // A turn whose stream has begun with progress can still start over.
 func TestProgressThenStartOver(t *testing.T) {
-	g := mustGateway(t, setup{})
+	g := mustFilesGateway(t, setup{})
 	g.numbered()
 	a := g.discuss([]any{user("one")})
 	g.site.Reply(emulator.Busy())

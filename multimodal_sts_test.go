@@ -80,7 +80,7 @@ func TestGrantUpload(t *testing.T) {
 		"a document, by its other class": {"document", "report.pdf", "application/pdf", testFile(pdfHead, 4, 900), func(n int) any { return n }},
 	} {
 		t.Run(name, func(t *testing.T) {
-			g := mustGateway(t, setup{})
+			g := mustFilesGateway(t, setup{})
 			g.parsesAtOnce()
 			a := g.grant(test.file, test.kind, test.size(len(test.content)))
 			g.put(a, test.mime, test.content)
@@ -109,7 +109,7 @@ func TestGrantUpload(t *testing.T) {
 
 // The site is asked to read a document before it is shown, and its failure is told.
 func TestGrantUnreadable(t *testing.T) {
-	g := mustGateway(t, setup{})
+	g := mustFilesGateway(t, setup{})
 	a := g.grant("report.pdf", "file", 900)
 	g.put(a, "application/pdf", testFile(pdfHead, 4, 900))
 	g.site.Parse(emulator.Parsing{Error: "The file is damaged."})
@@ -125,7 +125,7 @@ func TestGrantUnreadable(t *testing.T) {
 
 // What a grant says is for its caller only.
 func TestGrantSecret(t *testing.T) {
-	g := mustGateway(t, setup{qwen: "api_key ann sk-ann-0123456789abcdef"})
+	g := mustFilesGateway(t, setup{qwen: "api_key ann sk-ann-0123456789abcdef"})
 	a := g.grant("photo.png", "image", 900)
 	if got := a.header.Get("Cache-Control"); got != "no-store" {
 		t.Errorf("Cache-Control is %q", got)
@@ -156,7 +156,7 @@ func TestGrantSecret(t *testing.T) {
 }
 
 func TestGrantRefused(t *testing.T) {
-	g := mustGateway(t, setup{qwen: "max_image 1000\nmax_document 3000"})
+	g := mustFilesGateway(t, setup{qwen: "max_image 1000\nmax_document 3000"})
 	for name, test := range map[string]struct {
 		body, code, param string
 		status            int
@@ -208,7 +208,7 @@ func TestGrantRefused(t *testing.T) {
 }
 
 func TestGrantOff(t *testing.T) {
-	g := mustGateway(t, setup{qwen: "sts_endpoint off"})
+	g := mustFilesGateway(t, setup{qwen: "sts_endpoint off"})
 	mustRefuse(t, g.do(http.MethodPost, grantPath, `{"filename":"a.png","filesize":5,"filetype":"image"}`), 404, "unknown_url", "")
 	if n := g.requested(emulator.EndpointFileGrant); n > 0 {
 		t.Errorf("the site was asked %d times", n)
@@ -222,7 +222,7 @@ func TestGrantOff(t *testing.T) {
 func TestGrantUnused(t *testing.T) {
 	for mode, fields := range modes {
 		t.Run(mode, func(t *testing.T) {
-			g := mustGateway(t, setup{})
+			g := mustFilesGateway(t, setup{})
 			a := g.grant("photo.png", "image", 900)
 			r := g.do(http.MethodPost, chatPath, messagesBody(t, "qwen3.7-plus", []any{say("What is it?", fileOfID(a.ID))}, fields))
 			if r.status < 400 || r.code() == "" {
