@@ -3,6 +3,7 @@ package caddyqwen
 import (
 	"context"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/singleflight"
@@ -51,10 +52,16 @@ func (u *upstream) attach(ctx context.Context) ([]qwen.File, error) {
 		defer close(done)
 		err = a.bringAll(ctx, u.turn.toSend)
 	}()
+	// Each stage has a limit of its own, and tells which it was that took too long.
+	alive := time.NewTicker(max(time.Duration(u.h.IdleTimeout)/4, time.Millisecond))
+	defer alive.Stop()
 	for {
 		select {
 		case percent := <-a.tell:
 			u.hand(ctx, read{uploading: percent})
+			continue
+		case <-alive.C:
+			u.hand(ctx, read{})
 			continue
 		case <-done:
 		}
