@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"testing"
 
@@ -85,7 +86,7 @@ func testFilesLimit(t *testing.T, s *files) {
 	s.add(file("a", 1), file("b", 2), file("c", 3))
 	s.lists(session.FileQuery{Limit: 2}, true, "c", "b")
 	s.lists(session.FileQuery{Limit: 3}, false, "c", "b", "a")
-	s.lists(session.FileQuery{Limit: 1 << 30}, false, "c", "b", "a")
+	s.lists(session.FileQuery{Limit: math.MaxInt}, false, "c", "b", "a")
 	s.lists(session.FileQuery{Limit: 0}, false)
 	s.lists(session.FileQuery{Limit: -1, Ascending: true}, false)
 }
