@@ -140,7 +140,7 @@ func (a *attaching) read(ctx context.Context, at *attachment) error {
 	if !at.unread {
 		return nil
 	}
-	up := &upload{h: a.h, param: at.Param, report: a.report}
+	up := &upload{h: a.h, param: at.Param}
 	if err := up.parse(ctx, at.file.ID); err != nil {
 		return up.failed(stageParse, err)
 	}
@@ -150,11 +150,9 @@ func (a *attaching) read(ctx context.Context, at *attachment) error {
 
 // report keeps the newest progress only, so that no upload waits for a client.
 func (a *attaching) report(percent int) {
-	if percent > 0 { // which counts more than a sign of life
-		select {
-		case <-a.tell:
-		default:
-		}
+	select {
+	case <-a.tell:
+	default:
 	}
 	select {
 	case a.tell <- percent:

@@ -89,7 +89,6 @@ func (h *Handler) uploadNow(ctx context.Context, who caller, shared *state, u *u
 	defer cancel()
 	u.h, u.files = h, h.knownFiles(who)
 	defer u.files.close()
-	u.report = func(int) {}
 	stored, signed, err := u.run(ctx)
 	if err != nil && ctx.Err() != nil {
 		return nil, "", orExit(ctx, errClientGone)

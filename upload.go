@@ -62,8 +62,8 @@ type upload struct {
 	param   string // names the file in errors
 	purpose string // empty: it is not listed
 	expires time.Duration
-	// report is called with how much of a large file is there, in percent, or with 0
-	// as a sign of life.
+	// report is called with how much of a large file is there, in percent, unless it is
+	// nil.
 	report func(percent int)
 }
 
@@ -171,9 +171,12 @@ func (u *upload) methods() []oss.Method {
 	return []oss.Method{oss.PostForm, oss.PutObject}
 }
 
-// progress returns what is called while the content is sent: each further tenth
-// is a sign of life, and that of a large file is logged and told.
+// progress returns what is called while the content is sent: each further tenth of
+// a large file is logged and told.
 func (u *upload) progress() func(sent int64) {
+	if u.Size() <= tellFrom {
+		return nil
+	}
 	const step = 10
 	next := int64(step)
 	return func(sent int64) {
@@ -186,12 +189,10 @@ func (u *upload) progress() func(sent int64) {
 		}
 		percent -= percent % step
 		next = percent + step
-		if u.Size() <= tellFrom {
-			u.report(0)
-			return
-		}
 		u.h.logger.Debug("uploading", zap.Int64("percent", percent), zap.Int64("bytes", u.Size()))
-		u.report(int(percent))
+		if u.report != nil {
+			u.report(int(percent))
+		}
 	}
 }
 
@@ -211,7 +212,6 @@ func (u *upload) parse(ctx context.Context, fileID string) error {
 		case state == qwen.ParseFailed:
 			return &errNotRead{reason}
 		default:
-			u.report(0)
 			err = sleep(ctx, pause)
 		}
 	}
