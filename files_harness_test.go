@@ -86,6 +86,7 @@ func (g *gateway) form(path string, fields ...field) reply {
 func (g *gateway) filesGone() {
 	g.t.Helper()
 	eventually(g.t, "no upload is open in the storage", func() bool { return g.site.Storage().OpenUploads() == 0 })
+	eventually(g.t, "no temporary file is open", func() bool { return len(spooled()) == 0 })
 	left, err := os.ReadDir(filepath.Join(caddy.AppDataDir(), "qwen", "spool"))
 	if err != nil && !os.IsNotExist(err) {
 		g.t.Error(err)
