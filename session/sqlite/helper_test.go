@@ -42,7 +42,7 @@ func newLab(t *testing.T, path string, change ...func(*Options, *hooks)) *lab {
 		minute:  make(chan time.Time), day: make(chan time.Time), again: make(chan time.Time),
 	}
 	h := defaultHooks()
-	h.lockWait = 100 * time.Millisecond
+	h.lockWait, h.budget = 100*time.Millisecond, time.Minute
 	h.retry = func(int) <-chan time.Time {
 		l.resting <- struct{}{}
 		return l.again
@@ -53,7 +53,7 @@ func newLab(t *testing.T, path string, change ...func(*Options, *hooks)) *lab {
 		}
 		return l.day, func() {}
 	}
-	o := Options{Path: path, Patience: 20 * time.Second, Notify: l.note}
+	o := Options{Path: path, Patience: patience, Notify: l.note}
 	for _, f := range change {
 		f(&o, &h)
 	}

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"path/filepath"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -17,14 +18,17 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
+// patience is longer than usual, so that a slow machine changes nothing.
+const patience = 20 * time.Second
+
 func TestConformance(t *testing.T) {
 	sessiontest.Run(t, func(t *testing.T) session.Store {
-		return New(Options{Path: filepath.Join(t.TempDir(), "sessions", "store.db")})
+		return New(Options{Path: filepath.Join(t.TempDir(), "sessions", "store.db"), Patience: patience})
 	})
 }
 
 func TestPersistence(t *testing.T) {
 	sessiontest.RunPersistent(t, func(t *testing.T, dir string) session.Store {
-		return New(Options{Path: filepath.Join(dir, "store.db")})
+		return New(Options{Path: filepath.Join(dir, "store.db"), Patience: patience})
 	})
 }
