@@ -86,6 +86,15 @@ func TestFilesUpload(t *testing.T) {
 			})
 		}
 	}
+	t.Run("U27 the signed URL is kept nowhere on its way", func(t *testing.T) {
+		g := mustFilesGateway(t, setup{})
+		for _, path := range []string{"/v1/files/upload", filesPath} {
+			r := g.form(path, field{name: "file", file: "a.png", value: string(testPNG(1, 900))})
+			if got := r.header.Get("Cache-Control"); r.status != http.StatusOK || got != "no-store" {
+				t.Errorf("%s: status %d, Cache-Control is %q", path, r.status, got)
+			}
+		}
+	})
 	t.Run("FI-03 anybody can open the signed URL for a while", func(t *testing.T) {
 		g := mustFilesGateway(t, setup{})
 		f := g.upload("a.png", "image/png", testPNG(1, 900))

@@ -100,6 +100,20 @@ func TestMultimodalSameBytes(t *testing.T) {
 			t.Errorf("the model sees %v", c.Files)
 		}
 	})
+	t.Run("FI-02 the same document under another name, later", func(t *testing.T) {
+		g := mustFilesGateway(t, setup{})
+		g.parsesAtOnce()
+		for _, name := range []string{"a.pdf", "b.pdf", "a.pdf"} {
+			g.discuss([]any{say("What is it?", filePart(name, "application/pdf", pdf))})
+			if got := g.last().Files[0].Name; got != name {
+				t.Errorf("the model sees %s, not %s", got, name)
+			}
+			if f := g.upload(name, "application/pdf", pdf); f.Filename != name {
+				t.Errorf("the upload of %s is %s", name, f.Filename)
+			}
+		}
+		g.mustStore(2)
+	})
 	t.Run("MM-07 an image that was uploaded to be kept", func(t *testing.T) {
 		g := mustFilesGateway(t, setup{})
 		f := g.upload("flower.png", "image/png", image)
