@@ -144,9 +144,12 @@ func TestUploadExit(t *testing.T) {
 			eventually(t, "the upload has begun", func() bool { return test.begun(site) })
 			told := time.Now()
 			must(t, p.cmd.Process.Signal(syscall.SIGTERM))
-			got := <-x.done
-			want := wantStopping
-			want.check(t, got)
+			select {
+			case got := <-x.done:
+				wantStopping.check(t, got)
+			case <-time.After(20 * time.Second):
+				t.Fatal("the upload does not end")
+			}
 			select {
 			case err := <-p.done:
 				if err != nil {
