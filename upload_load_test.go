@@ -204,7 +204,7 @@ func TestUploadLeftAtRandom(t *testing.T) {
 	random := rand.New(rand.NewPCG(seed, 0))
 	before := goleak.IgnoreCurrent()
 	t.Run("rounds", func(t *testing.T) {
-		g := mustGateway(t, setup{qwen: "max_image 30MB"})
+		g := mustGateway(t, setup{qwen: "max_spool 6MB"})
 		s := g.site.Storage()
 		happened := func() int { return len(g.site.Requests()) + len(s.Requests()) }
 		for i := range rounds {
