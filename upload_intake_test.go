@@ -77,6 +77,7 @@ func TestUploadFields(t *testing.T) {
 			"U02 the file is misnamed":          {route.fields(misnamed), missing},
 			"U02 text in the place of the file": {route.fields(field{name: name, value: "photo.png"}), wantFile(http.StatusBadRequest, "invalid_value", name)},
 			"U03 two files":                     {route.fields(route.file, second), wantFile(http.StatusBadRequest, "invalid_value", name)},
+			"U03 two files, the first on disk":  {route.fields(route.sized(400_000), second), wantFile(http.StatusBadRequest, "invalid_value", name)},
 			"U04 more than 64 parts":            {many, wantFile(http.StatusBadRequest, "invalid_form", "")},
 			"U04 a header above 8 KiB":          {route.fields(route.named(strings.Repeat("x", 8<<10) + ".png")), wantFile(http.StatusBadRequest, "invalid_form", "")},
 			"U05 a text field above 1 MiB":      {route.fields(route.file, field{name: "note", value: strings.Repeat("x", 1<<20+1)}), wantFile(http.StatusRequestEntityTooLarge, "request_too_large", "note")},
