@@ -2,9 +2,11 @@ package caddyqwen
 
 import (
 	"context"
+	"fmt"
 	"sync/atomic"
 	"time"
 
+	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/singleflight"
 
@@ -89,10 +91,13 @@ func (a *attaching) bringAll(ctx context.Context, list []*attachment) error {
 }
 
 // bring brings one attachment to the site, unless it is there.
-func (a *attaching) bring(ctx context.Context, at *attachment) error {
-	if at.err != nil {
-		return at.err
-	}
+func (a *attaching) bring(ctx context.Context, at *attachment) (err error) {
+	defer func() {
+		if v := recover(); v != nil { // in a goroutine of its own it would end the process
+			a.h.logger.Error("panic while a file was uploaded", zap.String("panic", fmt.Sprint(v)), zap.Stack("stack"))
+			err = errPanic
+		}
+	}()
 	if at.file == nil && at.content == nil {
 		if err := a.fetch(ctx, at); err != nil {
 			return &partError{at.Param, err}
@@ -164,7 +169,7 @@ func (a *attaching) report(percent int) {
 func (a *attaching) fetch(ctx context.Context, at *attachment) error {
 	resp, err := a.h.fetcher(a.host).Get(ctx, at.URL)
 	if err != nil {
-		a.h.logFetch(err)
+		a.h.logFetch(ctx, err)
 		return err
 	}
 	defer resp.Body.Close()

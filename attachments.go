@@ -68,10 +68,11 @@ func (a *attachments) release() {
 // takeAttachments takes in what the messages of a request have attached: content
 // in the request is decoded, files that were uploaded before are looked up.
 // Nothing is fetched or uploaded yet. Who got them must release them.
-func (h *Handler) takeAttachments(ctx context.Context, who caller, messages []openai.Message) (_ *attachments, err error) {
+func (h *Handler) takeAttachments(ctx context.Context, who caller, messages []openai.Message) (*attachments, error) {
 	all := new(attachments).hold()
+	taken := false
 	defer func() {
-		if err != nil {
+		if !taken { // or a store has panicked
 			all.release()
 		}
 	}()
@@ -93,6 +94,7 @@ func (h *Handler) takeAttachments(ctx context.Context, who caller, messages []op
 			}
 		}
 	}
+	taken = true
 	return all, nil
 }
 
@@ -234,17 +236,18 @@ func (a *attachment) kind() string {
 }
 
 // toSend returns the attachments that go along when the site knows the first
-// messages, and those that are left out because there are too many. All of the
-// newest message are sent; of earlier ones, the newest.
-func (a *attachments) toSend(known, last int) (send, leftOut []*attachment, err error) {
+// messages, and those that are left out because there are too many. All that came
+// after the last reply, in messages from the newest one of which is the given, are
+// sent; of earlier ones, the newest.
+func (a *attachments) toSend(known, newest int) (send, leftOut []*attachment, err error) {
 	n := 0
 	for i := len(a.list) - 1; i >= 0; i-- {
 		at := a.list[i]
 		switch {
 		case at.message < known:
-		case at.message == last:
+		case at.message >= newest:
 			if n++; n > maxTurnFiles {
-				return nil, nil, invalidFile(http.StatusBadRequest, "invalid_value", at.Param, fmt.Sprintf("The message has more than %d attachments. Send fewer.", maxTurnFiles))
+				return nil, nil, invalidFile(http.StatusBadRequest, "invalid_value", at.Param, fmt.Sprintf("More than %d attachments are new in this turn. Send fewer.", maxTurnFiles))
 			}
 			send = append(send, at)
 		case n < maxHistoryFiles:

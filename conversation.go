@@ -7,7 +7,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddy-qwen/caddy-qwen/internal/filetype"
 	"github.com/caddy-qwen/caddy-qwen/internal/jsonraw"
+	"github.com/caddy-qwen/caddy-qwen/internal/spool"
 	"github.com/caddy-qwen/caddy-qwen/openai"
 	"github.com/caddy-qwen/caddy-qwen/qwen"
 	"github.com/caddy-qwen/caddy-qwen/session"
@@ -54,7 +56,8 @@ func (h *Handler) converse(r *http.Request, who caller, model string, messages [
 	c := &conversation{h: h, tenant: who.tenant, model: model, messages: messages, attached: attached}
 	found := false
 	defer func() {
-		if !found { // a store has panicked
+		if !found { // a store has panicked; the attachments are still the caller's
+			c.attached = nil
 			c.close()
 		}
 	}()
@@ -154,12 +157,15 @@ func (c *conversation) newChat() {
 // prepare completes a turn with what the site does not know yet.
 func (c *conversation) prepare(t *turn) error {
 	_, rest := splitSystem(c.messages)
-	send, leftOut, err := c.attached.toSend(c.place.Known, len(rest)-1)
+	send, leftOut, err := c.attached.toSend(c.place.Known, newMessages(rest))
 	if err != nil {
 		return err
 	}
 	for _, a := range send {
-		if kind := a.kind(); a.err == nil && !takes(t.info, kind) {
+		if a.err != nil {
+			return a.err
+		}
+		if kind := a.kind(); !takes(t.info, kind) {
 			return errNotTaken(a.Param, t.model, kind)
 		}
 	}
@@ -177,6 +183,16 @@ func (c *conversation) prepare(t *turn) error {
 	return c.shorten(t, &p)
 }
 
+// newMessages returns the index of the first message after the last reply.
+func newMessages(messages []openai.Message) int {
+	for i := len(messages); i > 0; i-- {
+		if messages[i-1].Role == "assistant" {
+			return i
+		}
+	}
+	return 0
+}
+
 // bytesPerToken is about how much text a token stands for.
 const bytesPerToken = 4
 
@@ -190,11 +206,19 @@ func tooLong(size int, m qwen.Model) bool {
 func (c *conversation) shorten(t *turn, p *prompt) error {
 	inline, document := p.split(int(c.h.MaxPrompt))
 	const name = "prompt.txt"
-	file, err := c.h.receive(incoming{from: strings.NewReader(document), name: name, param: "messages"})
+	file, err := c.h.spool.Read(strings.NewReader(document), c.h.MaxDocument)
+	if errors.Is(err, spool.ErrTooLarge) {
+		return fileTooLarge("messages", c.h.MaxDocument, "max_document")
+	}
 	if err != nil {
 		return err
 	}
-	a := &attachment{Attachment: &openai.Attachment{Kind: openai.AttachedFile, Param: "messages"}, message: -1, name: name, content: file}
+	a := &attachment{
+		Attachment: &openai.Attachment{Kind: openai.AttachedFile, Param: "messages"}, message: -1, name: name,
+		content: &content{
+			File: file, Type: filetype.Type{Kind: filetype.Document, MIME: "text/plain", Extension: "txt"}, name: name, named: true,
+		},
+	}
 	c.attached.list = append(c.attached.list, a)
 	t.prompt, t.long, t.toSend = inline, true, append(t.toSend, a)
 	return nil

@@ -13,7 +13,7 @@ const (
 	// corsExposed are the response headers that a page may read. CORS hides
 	// all but a few standard ones; official SDKs read these.
 	corsExposed = "x-request-id, retry-after, x-should-retry, x-qwen-chat-id, " +
-		"x-qwen-session, x-qwen-error-class, x-qwen-ignored-params"
+		"x-qwen-session, x-qwen-error-class, x-qwen-ignored-params, x-qwen-long-prompt"
 
 	// corsAllowed are the request headers that every page may send. They are
 	// named because `*` never covers Authorization.

@@ -27,6 +27,7 @@ var (
 	errTooLong      = errors.New("the answer took too long")
 	errFileLost     = errors.New("the storage does not give the file")
 	errClientGone   = errors.New("the client has gone away")
+	errPanic        = errors.New("a fault of the program; the log has more")
 )
 
 // errorClass tells programs whose matter a failure is; it is sent in the header
@@ -311,7 +312,7 @@ func (h *Handler) logProblem(r *http.Request, p *problem, err error) {
 	if p.Status < 500 && p.class == classClient {
 		return
 	}
-	info := infoOf(r)
+	info := infoOf(r.Context())
 	fields := []zap.Field{
 		zap.String("request_id", info.id),
 		zap.String("caller", info.caller),

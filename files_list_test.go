@@ -146,7 +146,7 @@ func TestFilesListOfKept(t *testing.T) {
 		if l := g.files(""); !slices.Equal(l.ids(), []string{newest.ID, oldest.ID}) && !slices.Equal(l.ids(), []string{oldest.ID, newest.ID}) {
 			t.Errorf("%+v", l)
 		}
-		g.mustStore(6)
+		g.mustStore(7)
 	})
 	t.Run("FI-10 has_more counts none of them", func(t *testing.T) {
 		for _, order := range []string{"asc", "desc"} {
@@ -158,10 +158,16 @@ func TestFilesListOfKept(t *testing.T) {
 			}
 		}
 	})
-	t.Run("FI-09 a second upload of the same file is the same", func(t *testing.T) {
+	t.Run("FI-09 a second upload of the same file is a file of its own", func(t *testing.T) {
 		again := g.upload("kept.png", "image/png", kept, field{name: "purpose", value: "vision"})
-		if again.ID != oldest.ID || again.Purpose != "vision" || len(g.files("").Data) != 2 {
+		if again.ID == oldest.ID || again.Purpose != "vision" || len(g.files("").Data) != 3 {
 			t.Errorf("%s", again.raw)
+		}
+		if r := g.do(http.MethodDelete, "/v1/files/"+again.ID, ""); r.status != http.StatusOK {
+			t.Errorf("status %d: %s", r.status, r.body)
+		}
+		if l := g.files(""); !slices.Contains(l.ids(), oldest.ID) {
+			t.Errorf("with it, the first is gone: %+v", l)
 		}
 	})
 }

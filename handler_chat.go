@@ -65,20 +65,28 @@ func (h *Handler) prepareChat(w http.ResponseWriter, r *http.Request, who caller
 
 // prepareTurn makes a turn of a chat request. It takes over the attachments.
 func (h *Handler) prepareTurn(w http.ResponseWriter, r *http.Request, who caller, shared *state, req *openai.ChatRequest, attached *attachments) (*turn, answer, bool, error) {
-	t := &turn{host: r.Host}
+	t, prepared := &turn{host: r.Host}, false
+	defer func() {
+		switch { // also if something has panicked
+		case prepared:
+		case t.conversation != nil:
+			t.conversation.close()
+		default:
+			attached.release()
+		}
+	}()
 	model, err := h.chooseModelFor(r, req.Model, shared, attached)
-	if err == nil {
-		t.model, t.info = model.Model.ID, model.Model
-		t.conversation, err = h.converse(r, who, t.model, req.Messages, attached)
-	}
 	if err != nil {
-		attached.release()
+		return nil, nil, false, err
+	}
+	t.model, t.info = model.Model.ID, model.Model
+	if t.conversation, err = h.converse(r, who, t.model, req.Messages, attached); err != nil {
 		return nil, nil, false, err
 	}
 	if err = t.conversation.prepare(t); err != nil {
-		t.conversation.close()
 		return nil, nil, false, err
 	}
+	prepared = true
 	var unable []string
 	t.thinking, t.budget, unable = chooseThinking(req.Thinking, model)
 	if ignored := append(req.Ignored, unable...); len(ignored) > 0 {
@@ -302,7 +310,7 @@ func (h *Handler) refreshedModels(ctx context.Context) ([]qwen.Model, error) {
 }
 
 func (h *Handler) fetchModels(ctx context.Context) ([]qwen.Model, error) {
-	models, err := h.client.Models(ownVars(ctx), h.credential)
+	models, err := h.client.Models(ctx, h.credential)
 	if err != nil && ctx.Err() == nil {
 		h.logger.Warn("the list of models cannot be fetched", siteFields(err)...)
 	}

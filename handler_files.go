@@ -165,9 +165,7 @@ func (h *Handler) serveFile(w http.ResponseWriter, r *http.Request, who caller) 
 // serveFileContent answers GET /v1/files/{id}/content.
 func (h *Handler) serveFileContent(w http.ResponseWriter, r *http.Request, who caller) {
 	id := strings.TrimSuffix(strings.TrimPrefix(r.URL.Path, filesPrefix), contentSuffix)
-	if err := h.fileContent(w, r, who, id); err != nil {
-		h.writeError(w, r, err)
-	}
+	h.admit(w, r, who, func(*state) error { return h.fileContent(w, r, who, id) })
 }
 
 func (h *Handler) tellFile(w http.ResponseWriter, r *http.Request, who caller, id string) error {
@@ -210,33 +208,75 @@ func (h *Handler) fileContent(w http.ResponseWriter, r *http.Request, who caller
 	if err != nil {
 		return err
 	}
-	resp, err := h.openFile(r.Context(), &f)
-	if err != nil {
-		if r.Context().Err() != nil {
-			return errClientGone
+	ctx, idle := newIdle(r.Context(), time.Duration(h.IdleTimeout))
+	defer idle.stop()
+	var body io.Reader = strings.NewReader("")
+	if r.Method != http.MethodHead {
+		resp, err := h.openFile(ctx, &f)
+		if err != nil {
+			return idle.why(r.Context(), err)
 		}
-		return err
+		defer resp.Body.Close()
+		if resp.ContentLength >= 0 {
+			f.Size = resp.ContentLength
+		}
+		body = &watched{resp.Body, idle}
 	}
-	defer resp.Body.Close()
 	header := w.Header()
 	header.Set("Content-Type", f.MIME)
 	header.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": f.Name}))
 	header.Set("Content-Security-Policy", "sandbox; default-src 'none'")
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Cache-Control", "private, no-store")
-	if resp.ContentLength >= 0 {
-		header.Set("Content-Length", strconv.FormatInt(resp.ContentLength, 10))
-	}
+	header.Set("Content-Length", strconv.FormatInt(f.Size, 10))
 	w.WriteHeader(http.StatusOK)
-	if r.Method == http.MethodHead {
-		return nil
-	}
-	if _, err := io.Copy(w, resp.Body); err != nil && r.Context().Err() == nil {
+	if _, err := io.Copy(w, body); err != nil && r.Context().Err() == nil {
 		// What has been announced cannot be kept. The connection must not look as if
 		// all had come.
 		panic(http.ErrAbortHandler)
 	}
 	return nil
+}
+
+// idle ends a context after a time in which nothing has come.
+type idle struct {
+	patience time.Duration
+	timer    *time.Timer
+	cancel   context.CancelCauseFunc
+	ctx      context.Context
+}
+
+func newIdle(ctx context.Context, patience time.Duration) (context.Context, *idle) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	return ctx, &idle{patience, time.AfterFunc(patience, func() { cancel(errIdle) }), cancel, ctx}
+}
+
+func (i *idle) stop() {
+	i.timer.Stop()
+	i.cancel(nil)
+}
+
+// why returns what has ended a request whose own context is given.
+func (i *idle) why(request context.Context, err error) error {
+	switch {
+	case request.Err() != nil:
+		return errClientGone
+	case context.Cause(i.ctx) == errIdle:
+		return errIdle
+	}
+	return err
+}
+
+// watched is a reader whose every piece is a sign of life.
+type watched struct {
+	io.Reader
+	idle *idle
+}
+
+func (r *watched) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	r.idle.timer.Reset(r.idle.patience)
+	return n, err
 }
 
 // trustedStorage reports whether a URL is one of the site's storage.
@@ -250,7 +290,6 @@ func (h *Handler) trustedStorage(u *url.URL) bool {
 // openFile gets a file from the storage by a fresh link of the site. Nothing is
 // sent to any other host, and no credential at all.
 func (h *Handler) openFile(ctx context.Context, f *session.File) (*http.Response, error) {
-	ctx = ownVars(ctx)
 	link, err := h.client.FileLink(ctx, h.credential, f.ID)
 	if err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package caddyqwen
 import (
 	"context"
 	"encoding/json"
+	"math"
 	"mime"
 	"net/http"
 	"path"
@@ -154,7 +155,7 @@ func (f *fileForm) chatRequest(stream bool) (*openai.ChatRequest, error) {
 	req.Thinking.Set = f.value("enable_thinking") != ""
 	budget, err := f.count("thinking_budget")
 	if req.Thinking.Enabled {
-		req.Thinking.Budget = budget
+		req.Thinking.Budget = int(min(budget, math.MaxInt32))
 	}
 	return req, err
 }
@@ -191,7 +192,7 @@ func (h *Handler) serveGrant(w http.ResponseWriter, r *http.Request, who caller)
 		defer release()
 		ctx, cancel := context.WithTimeout(r.Context(), grantTime)
 		defer cancel()
-		g, err := h.client.GrantUpload(ownVars(ctx), h.credential, want.name, want.size, want.kind)
+		g, err := h.client.GrantUpload(ctx, h.credential, want.name, want.size, want.kind)
 		if err == nil {
 			err = h.checkGrant(g)
 		}

@@ -250,7 +250,7 @@ func ofChat(err error) bool {
 // deleteChat deletes a chat on the site and in the store, of which there may be
 // none.
 func (h *Handler) deleteChat(ctx context.Context, shared *sessions, chatID string) error {
-	ctx, cancel := context.WithTimeout(ownVars(ctx), deleteTime)
+	ctx, cancel := context.WithTimeout(ctx, deleteTime)
 	defer cancel()
 	err := h.client.DeleteChat(ctx, h.credential, chatID)
 	if err != nil || shared == nil {

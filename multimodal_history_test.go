@@ -112,7 +112,7 @@ func TestMultimodalSameBytes(t *testing.T) {
 				t.Errorf("the upload of %s is %s", name, f.Filename)
 			}
 		}
-		g.mustStore(2)
+		g.mustStore(5) // one for each of three uploads, and of two names in the chats
 	})
 	t.Run("MM-07 an image that was uploaded to be kept", func(t *testing.T) {
 		g := mustFilesGateway(t, setup{})

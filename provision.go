@@ -1,6 +1,7 @@
 package caddyqwen
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/caddy-qwen/caddy-qwen/qwen"
@@ -187,8 +189,20 @@ func (h *Handler) setUpClient(ctx caddy.Context) error {
 	if !ok {
 		return fmt.Errorf("transport: %T cannot make HTTP requests", mod)
 	}
-	h.client = &qwen.Client{BaseURL: strings.TrimSuffix(h.BaseURL, "/"), Version: h.FrontendVersion, Transport: transport}
+	h.client = &qwen.Client{BaseURL: strings.TrimSuffix(h.BaseURL, "/"), Version: h.FrontendVersion, Transport: ownVars{transport}}
 	return nil
+}
+
+// ownVars gives each request Caddy's per-request values apart from those of other
+// requests and of the client's. Transports write to them, several at the same time,
+// and also after the client's request has been answered.
+type ownVars struct{ http.RoundTripper }
+
+// RoundTrip carries out a request.
+func (t ownVars) RoundTrip(r *http.Request) (*http.Response, error) {
+	ctx := context.WithValue(r.Context(), caddy.ReplacerCtxKey, caddy.NewReplacer())
+	ctx = context.WithValue(ctx, caddyhttp.VarsCtxKey, make(map[string]any))
+	return t.RoundTripper.RoundTrip(r.WithContext(ctx))
 }
 
 // setUpSessions loads the module that keeps conversations, and has its store

@@ -89,7 +89,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return nil
 	}
 	who, err := h.callers.identify(r)
-	infoOf(r).caller = who.name
+	infoOf(r.Context()).caller = who.name
 	if err != nil && !(known && rt.public(h)) {
 		h.writeError(w, r, err)
 		return nil
@@ -153,8 +153,8 @@ func withRequestID(w http.ResponseWriter, r *http.Request) *http.Request {
 }
 
 // infoOf returns what the log tells about a request that has an id.
-func infoOf(r *http.Request) *requestInfo {
-	return r.Context().Value(requestInfoKey{}).(*requestInfo)
+func infoOf(ctx context.Context) *requestInfo {
+	return ctx.Value(requestInfoKey{}).(*requestInfo)
 }
 
 // plainID reports whether an id can go into logs and headers as it is.

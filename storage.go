@@ -125,11 +125,14 @@ func (h *Handler) fetcher(host string) *fetch.Client {
 }
 
 // logFetch tells the owner why a file was not fetched.
-func (h *Handler) logFetch(err error) {
+func (h *Handler) logFetch(ctx context.Context, err error) {
 	var e *fetch.Error
-	if errors.As(err, &e) && e.Kind != fetch.KindInvalid {
-		h.logger.Warn("a file that a client has named was not fetched", zap.String("reason", e.Reason))
+	if !errors.As(err, &e) || e.Kind == fetch.KindInvalid {
+		return
 	}
+	info := infoOf(ctx)
+	h.logger.Warn("a file that a client has named was not fetched",
+		zap.String("request_id", info.id), zap.String("caller", info.caller), zap.String("reason", e.Reason))
 }
 
 // logClock tells, once for each change, that the storage's clock is another.

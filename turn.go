@@ -9,9 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-
 	"github.com/caddy-qwen/caddy-qwen/qwen"
 	"github.com/caddy-qwen/caddy-qwen/session"
 )
@@ -103,7 +100,7 @@ func (h *Handler) begin(ctx context.Context, t *turn, earlier *upstream) (*upstr
 	}
 	// The request's context ends when its handler returns, which is before the
 	// end of the stream is read and before an aborted answer is stopped.
-	ctx, cancel := context.WithCancel(ownVars(context.WithoutCancel(ctx)))
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	c := t.conversation
 	u := &upstream{
 		h: h, turn: *t, cancel: cancel,
@@ -141,14 +138,6 @@ func (u *upstream) giveBack() {
 	if release := u.place.Swap(nil); release != nil {
 		(*release)()
 	}
-}
-
-// ownVars gives requests to the site Caddy's per-request values apart from those
-// of the client's request. Transports write to them, also after that request has
-// been answered.
-func ownVars(ctx context.Context) context.Context {
-	ctx = context.WithValue(ctx, caddy.ReplacerCtxKey, caddy.NewReplacer())
-	return context.WithValue(ctx, caddyhttp.VarsCtxKey, make(map[string]any))
 }
 
 // settle tells that the turn has ended on the site. Only the first call of

@@ -70,9 +70,10 @@ type upload struct {
 // run has the site store the content, unless it has it already, and returns the
 // file as it is known from then on. The URL of a new one is signed.
 func (u *upload) run(ctx context.Context) (*session.File, string, error) {
-	ctx = ownVars(ctx)
-	if same := u.files.same(ctx, u.content); same != nil {
-		return u.again(ctx, same)
+	if u.purpose == "" { // a file of its own may be expected otherwise
+		if same := u.files.same(ctx, u.content); same != nil {
+			return same, same.URL, nil
+		}
 	}
 	grant, err := u.transfer(ctx)
 	if isExpired(err) {
@@ -92,25 +93,6 @@ func (u *upload) run(ctx context.Context) (*session.File, string, error) {
 		return nil, "", errNoSessions
 	}
 	return f, grant.URL, nil
-}
-
-// again returns a file that the site has already. One that is uploaded to be kept
-// is known for as long as its caller wants it, and its URL can be opened if the site
-// signs it.
-func (u *upload) again(ctx context.Context, f *session.File) (*session.File, string, error) {
-	if u.purpose == "" {
-		return f, f.URL, nil
-	}
-	f.Purpose, f.Expires = u.purpose, u.until(time.Now())
-	if u.files.add(ctx, *f) != nil {
-		return nil, "", errNoSessions
-	}
-	ctx, cancel := context.WithTimeout(ctx, grantTime)
-	defer cancel()
-	if link, err := u.h.client.FileLink(ctx, u.h.credential, f.ID); err == nil {
-		return f, link, nil
-	}
-	return f, f.URL, nil
 }
 
 // until returns when the file expires, or zero.

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/caddy-qwen/caddy-qwen/internal/filetype"
 	"github.com/caddy-qwen/caddy-qwen/internal/form"
@@ -20,14 +21,30 @@ type fileForm struct {
 	size   int // of the fields in bytes
 }
 
-// maxFields is how many bytes the text fields of a form may have together.
-const maxFields = 4 << 20
+const (
+	// maxFields is how many bytes the text fields of a form may have together, and how
+	// many all that is around the fields and the file.
+	maxFields = 1<<20 + 64<<10
+	// lingerSize is how much of a form that is refused is still read, as long as the
+	// client does not pause for longer than lingerPause: some clients look for an answer
+	// only when they have sent everything.
+	lingerSize  = 8 << 20
+	lingerPause = 200 * time.Millisecond
+)
 
 // readForm reads a form whose file is in a field, to its end: only then a client
 // that leaves is noticed. The form's file has to be closed.
 func (h *Handler) readForm(w http.ResponseWriter, r *http.Request, field string, kinds ...filetype.Kind) (_ *fileForm, err error) {
-	most := max(h.MaxImage, h.MaxVideo, h.MaxAudio, h.MaxDocument) + maxFields
-	body := &noting{from: http.MaxBytesReader(w, r.Body, most)}
+	if err := h.checkOrigin(r); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			linger(w, r)
+		}
+	}()
+	limit, option := h.largest(kinds)
+	body := &noting{from: http.MaxBytesReader(w, r.Body, limit+2*maxFields)}
 	parts, err := form.New(r.Header.Get("Content-Type"), body, form.Limits{})
 	if err != nil {
 		return nil, formError(err)
@@ -46,7 +63,11 @@ func (h *Handler) readForm(w http.ResponseWriter, r *http.Request, field string,
 		if err == nil {
 			err = h.readPart(f, parts, part, field, kinds)
 		}
-		if body.err != nil {
+		var tooLarge *http.MaxBytesError
+		switch {
+		case errors.As(body.err, &tooLarge):
+			return nil, fileTooLarge(field, limit, option)
+		case body.err != nil:
 			return nil, bodyError(body.err)
 		}
 		if err != nil {
@@ -60,6 +81,60 @@ func (h *Handler) readForm(w http.ResponseWriter, r *http.Request, field string,
 		return nil, missingFile(field)
 	}
 	return f, nil
+}
+
+// largest returns the largest size of a file of any of the kinds, and the option that
+// sets it.
+func (h *Handler) largest(kinds []filetype.Kind) (limit int64, option string) {
+	if len(kinds) == 0 {
+		kinds = []filetype.Kind{filetype.Image, filetype.Video, filetype.Audio, filetype.Document}
+	}
+	for _, kind := range kinds {
+		if most, name := h.fileLimit(kind); most > limit {
+			limit, option = most, name
+		}
+	}
+	return limit, option
+}
+
+// checkOrigin refuses a form that a page of another site has sent. Browsers let
+// every page send forms without asking, with the password or the client certificate
+// by which this server knows the user.
+func (h *Handler) checkOrigin(r *http.Request) error {
+	origin := r.Header.Get("Origin")
+	if origin == "" {
+		return nil
+	}
+	if own, err := parseOrigin(origin); err == nil {
+		for _, scheme := range []string{"http", "https"} {
+			if here, err := parseOrigin(scheme + "://" + r.Host); err == nil && own == here {
+				return nil
+			}
+		}
+	}
+	if _, allowed := h.cors.allowed(http.Header{}, r); allowed {
+		return nil
+	}
+	return &openai.Error{Status: http.StatusForbidden, Code: "origin_not_allowed", Type: openai.TypeInvalidRequest,
+		Message: "Pages of this origin may not use the server. The owner can allow the origin with cors."}
+}
+
+// linger reads on after a form was refused. A client that waits for leave to send the
+// rest needs none of this.
+func linger(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("Expect") != "" {
+		return
+	}
+	connection := http.NewResponseController(w)
+	for read := int64(0); read < lingerSize; {
+		if connection.SetReadDeadline(time.Now().Add(lingerPause)) != nil {
+			return
+		}
+		n, err := io.CopyN(io.Discard, r.Body, 256<<10)
+		if read += n; err != nil {
+			return
+		}
+	}
 }
 
 // noting notes why a body could not be read to its end.
@@ -155,12 +230,12 @@ func (f *fileForm) bool(name string, otherwise bool) (bool, error) {
 
 // count returns a field of the form that is a whole number of at least 0, which
 // is 0 if the field is empty or missing.
-func (f *fileForm) count(name string) (int, error) {
+func (f *fileForm) count(name string) (int64, error) {
 	value := f.value(name)
 	if value == "" {
 		return 0, nil
 	}
-	n, err := strconv.Atoi(value)
+	n, err := strconv.ParseInt(value, 10, 64)
 	if err != nil || n < 0 {
 		return 0, &openai.Error{Status: http.StatusBadRequest, Code: "invalid_value", Param: name, Type: openai.TypeInvalidRequest,
 			Message: "The form field " + name + " must be a whole number of at least 0."}
