@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/caddy-qwen/caddy-qwen/internal/spool"
 	"github.com/caddy-qwen/caddy-qwen/openai"
 	"github.com/caddy-qwen/caddy-qwen/oss"
 	"github.com/caddy-qwen/caddy-qwen/qwen"
@@ -309,7 +310,7 @@ const statusClientGone = 499
 // logProblem logs a failure that is not the client's own, without the texts of
 // the site, in which parts of the prompt may stand.
 func (h *Handler) logProblem(r *http.Request, p *problem, err error) {
-	if p.Status < 500 && p.class == classClient {
+	if p.Status < 500 && p.class == classClient && p.Code != errFileNotFound.Code { // which may be another caller's
 		return
 	}
 	info := infoOf(r.Context())
@@ -324,6 +325,10 @@ func (h *Handler) logProblem(r *http.Request, p *problem, err error) {
 	}
 	fields = append(fields, siteFields(err)...)
 	fields = append(fields, storageFields(err)...)
+	var disk *spool.StorageError
+	if errors.As(err, &disk) {
+		fields = append(fields, zap.NamedError("cause", disk))
+	}
 	if p.Code == "internal_error" {
 		fields = append(fields, zap.Error(err))
 	}

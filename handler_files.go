@@ -121,33 +121,17 @@ func (h *Handler) listFiles(w http.ResponseWriter, r *http.Request, who caller) 
 	return nil
 }
 
-// list returns the files that the caller has uploaded to keep, not those that
-// only were attached to a message.
-func (k *knownFiles) list(ctx context.Context, q session.FileQuery) (listed []session.File, more bool, err error) {
-	const leastPage = 500 // of the store: most of its files may be attachments
-	limit := q.Limit
-	q.Limit = max(limit, leastPage)
-	for more = true; more; { // also when there are enough: the rest may not belong in the list
-		var page []session.File
-		if page, more, err = k.store.Files(ctx, k.h.accountID, k.tenant, q, time.Now()); err != nil {
-			k.check(err)
-			if errors.Is(err, session.ErrNotFound) {
-				return nil, false, invalidFile(http.StatusBadRequest, "invalid_value", "after", "There is no file with this id in your list.")
-			}
-			return nil, false, errNoSessions
-		}
-		for i := range page {
-			q.After = page[i].ID
-			if page[i].Purpose == "" {
-				continue
-			}
-			if len(listed) == limit {
-				return listed, true, nil
-			}
-			listed = append(listed, page[i])
-		}
+// list returns files that the caller has uploaded to be kept.
+func (k *knownFiles) list(ctx context.Context, q session.FileQuery) (files []session.File, more bool, err error) {
+	files, more, err = k.store.Files(ctx, k.h.accountID, k.tenant, q, time.Now())
+	k.check(err)
+	switch {
+	case errors.Is(err, session.ErrNotFound):
+		err = invalidFile(http.StatusBadRequest, "invalid_value", "after", "There is no file with this id in your list.")
+	case err != nil:
+		err = errNoSessions
 	}
-	return listed, more, nil
+	return files, more, err
 }
 
 // serveFile answers GET and DELETE /v1/files/{id}.

@@ -32,7 +32,8 @@ type File struct {
 	// Name is the file's name, and MIME its type, as in "image/png".
 	Name, MIME string
 	// Kind is what the site takes the file for, and Purpose what the caller has said
-	// that it is for. The store compares purposes but knows none.
+	// that it is for. The store compares purposes but knows none. A file without a
+	// purpose, which was only attached to a message, is in no list.
 	Kind, Purpose string
 	// Size is the number of bytes.
 	Size int64
@@ -50,7 +51,7 @@ func (f *File) ExpiredAt(now time.Time) bool {
 
 // FileQuery says which files of a tenant to list.
 type FileQuery struct {
-	// Purpose of the files. Empty: any.
+	// Purpose of the files. Empty: any, but not none.
 	Purpose string
 	// After is the id of the file after which the list goes on. Empty: it begins at
 	// the beginning.

@@ -162,7 +162,7 @@ func (m *memoryFiles) Files(ctx context.Context, account Digest, tenant string, 
 		return nil, false, ctx.Err()
 	}
 	files, err = m.find(ctx, fileOwner{account, tenant}, now, -1, func(f *File) bool {
-		return q.Purpose == "" || f.Purpose == q.Purpose || f.ID == q.After
+		return f.Purpose != "" && (q.Purpose == "" || f.Purpose == q.Purpose) || f.ID == q.After
 	})
 	if err != nil {
 		return nil, false, err

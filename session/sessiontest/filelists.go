@@ -104,6 +104,13 @@ func testFilesPurpose(t *testing.T, s *files) {
 	s.lists(session.FileQuery{Limit: 2, Purpose: "vision", After: "f2", Ascending: true}, false, "f3", "f5") // after one of another
 	s.lists(session.FileQuery{Limit: 9, Purpose: "vision"}, false, "f5", "f3", "f1")
 	s.lists(session.FileQuery{Limit: 9, Purpose: "Batch"}, false)
+
+	attached := file("attached", 3)
+	attached.Purpose = ""
+	s.add(attached)
+	s.lists(session.FileQuery{Limit: 9}, false, "f5", "f4", "f3", "f2", "f1", "f0")
+	s.lists(session.FileQuery{Limit: 6, Ascending: true}, false, "f0", "f1", "f2", "f3", "f4", "f5")
+	s.lists(session.FileQuery{Limit: 9, After: "attached"}, false, "f2", "f1", "f0")
 }
 
 func testFilesAfter(t *testing.T, s *files) {

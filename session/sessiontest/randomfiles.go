@@ -67,7 +67,7 @@ func (l *fileList) list(account session.Digest, tenant string, q session.FileQue
 	}
 	for _, f := range all {
 		switch {
-		case q.Purpose != "" && f.Purpose != q.Purpose:
+		case f.Purpose == "", q.Purpose != "" && f.Purpose != q.Purpose:
 		case len(found) == q.Limit:
 			return found, true, nil
 		default:

@@ -19,7 +19,9 @@ var epoch = time.Date(2030, 1, 2, 3, 4, 5, 678e6, time.UTC)
 func at(ms int) time.Time { return epoch.Add(time.Duration(ms) * time.Millisecond) }
 
 // key returns one of many digests. Like all digests, it looks random.
-func key(n int) session.Digest { return session.Of("sessiontest", strconv.Itoa(n)) }
+func key[N int | int64](n N) session.Digest {
+	return session.Of("sessiontest", strconv.FormatInt(int64(n), 10))
+}
 
 // keyOf returns the key of turn n.
 func keyOf(n int) session.Key {
@@ -27,7 +29,7 @@ func keyOf(n int) session.Key {
 }
 
 // Accounts of the tests.
-var here, there = key(1 << 40), key(2 << 40)
+var here, there = key(int64(1 << 40)), key(int64(2 << 40))
 
 // turn returns a turn whose keys are made of a number.
 func turn(chat, response, parent string, n int) session.Turn {

@@ -32,7 +32,7 @@ func excluded(columns string) string {
 
 func (r *reader) fileTexts() map[**sql.Stmt]string {
 	files := "SELECT " + fileColumns + " FROM files WHERE "
-	part := files + "account = ? AND tenant = ? AND expires > ? AND (?4 = '' OR purpose = ?4) AND (created, file) "
+	part := files + "account = ? AND tenant = ? AND expires > ? AND purpose != '' AND (?4 = '' OR purpose = ?4) AND (created, file) "
 	return map[**sql.Stmt]string{
 		&r.file:        files + "account = ? AND tenant = ? AND file = ? AND expires > ?",
 		&r.fileByURL:   files + "url = ? AND expires > ? ORDER BY created DESC, file DESC",
@@ -245,7 +245,7 @@ func (r *reader) listFiles(account session.Digest, tenant string, q session.File
 		after = f.Created.UnixMilli()
 	}
 	all := filesOf(account, tenant, q.Limit+1, func(f *session.File) (bool, error) {
-		if q.Purpose != "" && f.Purpose != q.Purpose {
+		if f.Purpose == "" || q.Purpose != "" && f.Purpose != q.Purpose {
 			return false, damaged("a file was found by a purpose that is not its own")
 		}
 		return true, nil
