@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	"github.com/caddy-qwen/caddy-qwen/internal/filetype"
 	"github.com/caddy-qwen/caddy-qwen/openai"
@@ -293,47 +292,6 @@ func errNotTaken(param, model, kind string) error {
 		"The model %s does not take files of this kind (%s). Use a model that does, such as qwen3-vl; the owner can set vision_model, which then answers such requests.", model, kind))
 }
 
-// knownFiles are the files that a caller has uploaded.
-type knownFiles struct {
-	h      *Handler
-	tenant string
-	store  session.FileStore
-	shared *sessions // nil without a record
-	state  *state    // nil with one
-}
-
-// knownFiles returns what is known of a caller's files. Without a record on disk
-// it is in memory. Who got it must close it.
-func (h *Handler) knownFiles(who caller) *knownFiles {
-	k := &knownFiles{h: h, tenant: who.tenant}
-	if k.shared = h.sessions(); k.shared != nil {
-		k.store = k.shared.store
-		return k
-	}
-	k.state, _ = h.stateKey.acquire() // making a state does not fail
-	k.store = k.state.files
-	return k
-}
-
-func (k *knownFiles) close() {
-	k.shared.release(k.h.logger)
-	if k.state != nil {
-		_ = k.h.stateKey.release() // nothing is closed that could fail
-	}
-}
-
-// check logs a failure of the store.
-func (k *knownFiles) check(err error) {
-	if k.shared != nil && !errors.Is(err, session.ErrTaken) {
-		k.shared.check(k.h.logger, err)
-	}
-}
-
-// errFileNotFound is the answer for all files that are not the caller's, whether
-// they exist or not.
-var errFileNotFound = &openai.Error{Status: http.StatusNotFound, Code: "file_not_found", Type: openai.TypeInvalidRequest,
-	Message: "There is no such file among those that were uploaded with your key; perhaps it has expired. Upload it again."}
-
 // partError is a failure that concerns a part of the request.
 type partError struct {
 	param string // its path
@@ -342,63 +300,3 @@ type partError struct {
 
 func (e *partError) Error() string { return e.param + ": " + e.err.Error() }
 func (e *partError) Unwrap() error { return e.err }
-
-// get returns what is known of a file, or why nothing is.
-func (k *knownFiles) get(ctx context.Context, id string) (session.File, error) {
-	if !plainID(id) {
-		return session.File{}, errFileNotFound
-	}
-	f, err := k.store.File(ctx, k.h.accountID, k.tenant, id, time.Now())
-	k.check(err)
-	switch {
-	case errors.Is(err, session.ErrNotFound):
-		return f, errFileNotFound
-	case err != nil:
-		return f, errNoSessions
-	}
-	return f, nil
-}
-
-// byURL returns the file that a URL names, or nil: then it has to be fetched.
-func (k *knownFiles) byURL(ctx context.Context, rawURL string) *session.File {
-	f, err := k.store.FileByURL(ctx, k.h.accountID, k.tenant, qwen.WithoutSignature(rawURL), time.Now())
-	k.check(err)
-	if err != nil {
-		return nil
-	}
-	return &f
-}
-
-// fileLife is for how long the same content is not uploaded again. How long the
-// site keeps a file is not known.
-const fileLife = 24 * time.Hour
-
-// same returns a file with the same content that was uploaded not long ago, or
-// nil. A document has to have the same name, which the model sees.
-func (k *knownFiles) same(ctx context.Context, c *content) *session.File {
-	now := time.Now()
-	found, err := k.store.FileByHash(ctx, k.h.accountID, k.tenant, c.SHA256(), now.Add(-fileLife), now)
-	k.check(err)
-	for i := range found {
-		f := &found[i]
-		if f.MIME == c.MIME && f.Kind == c.Kind.String() && (f.Name == c.name || !c.named && f.Kind != qwen.FileDocument) {
-			return f
-		}
-	}
-	return nil
-}
-
-// add remembers a file.
-func (k *knownFiles) add(ctx context.Context, f session.File) error {
-	f.Account, f.Tenant = k.h.accountID, k.tenant
-	err := k.store.AddFile(context.WithoutCancel(ctx), f)
-	k.check(err)
-	return err
-}
-
-// fileOf returns a file as a turn refers to it.
-func fileOf(f *session.File) *qwen.File {
-	return &qwen.File{
-		ID: f.ID, UserID: f.Owner, URL: f.URL, Name: f.Name, MIME: f.MIME, Kind: f.Kind, Size: f.Size, Created: f.Created,
-	}
-}
