@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"slices"
 
-	"github.com/caddy-qwen/caddy-qwen/internal/fetch"
 	"github.com/caddy-qwen/caddy-qwen/internal/filetype"
 	"github.com/caddy-qwen/caddy-qwen/internal/spool"
 	"github.com/caddy-qwen/caddy-qwen/openai"
@@ -111,46 +110,4 @@ func invalidFile(status int, code, param, message string) error {
 func fileTooLarge(param string, limit int64, option string) error {
 	return invalidFile(http.StatusRequestEntityTooLarge, "file_too_large", param,
 		fmt.Sprintf("The file is larger than %d bytes. Send a smaller one; the owner can raise %s.", limit, option))
-}
-
-// describeIntake translates failures to take in a file. It returns nil for
-// others.
-func describeIntake(err error) *problem {
-	var (
-		blocked *fetch.Error
-		disk    *spool.StorageError
-	)
-	switch {
-	case errors.As(err, &blocked):
-		return describeFetch(blocked)
-	case errors.Is(err, spool.ErrFull), errors.As(err, &disk):
-		return &problem{
-			Error: openai.Error{Status: http.StatusServiceUnavailable, Code: "storage_unavailable",
-				Message: "The server has no room for the file at the moment. Try again later; the owner should look at the disk of Caddy's data directory, or raise max_spool. Chats without files go on."},
-			class: classUpstream, final: true,
-		}
-	}
-	return nil
-}
-
-// describeFetch translates a failure to fetch what a URL names. Nothing tells
-// whether a host or a port is there.
-func describeFetch(e *fetch.Error) *problem {
-	p := &problem{class: classClient, final: true}
-	switch e.Kind {
-	case fetch.KindBlocked:
-		p.Error = openai.Error{Status: http.StatusBadRequest, Code: "media_fetch_blocked", Type: openai.TypeInvalidRequest,
-			Message: "The server does not fetch this URL: it takes http and https on the usual ports of public hosts only. Send the file in a data URL, or upload it first; the owner can permit addresses with fetch_allow."}
-	case fetch.KindInvalid:
-		p.Error = openai.Error{Status: http.StatusBadRequest, Code: "invalid_value", Type: openai.TypeInvalidRequest,
-			Message: "This is not a URL that can be fetched. Send an absolute http or https URL of at most 2048 characters, or a data URL."}
-	case fetch.KindEncoded:
-		p.Error = openai.Error{Status: http.StatusUnsupportedMediaType, Code: "media_type_unsupported", Type: openai.TypeInvalidRequest,
-			Message: "The server of this URL sends the file compressed, which is not taken. Send the file in a data URL, or upload it first."}
-	default:
-		p.Error = openai.Error{Status: http.StatusBadRequest, Code: "media_fetch_failed", Type: openai.TypeInvalidRequest,
-			Message: "The file of this URL could not be fetched. Check that anybody can open it, or send it in a data URL, or upload it first."}
-		p.final = false
-	}
-	return p
 }

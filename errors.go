@@ -18,8 +18,8 @@ import (
 	"github.com/caddy-qwen/caddy-qwen/qwen"
 )
 
-// This file is the only place where failures become answers. docs/errors.md
-// describes each of them.
+// This file, with errors_files.go, is the only place where failures become answers.
+// docs/errors.md describes each of them.
 
 // Failures that the handler finds itself.
 var (
