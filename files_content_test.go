@@ -43,7 +43,9 @@ func TestFilesContentLimit(t *testing.T) {
 			g.site.Storage().Fail(emulator.OpGet, 0, emulator.Fault{Gate: gate})
 			first, second := g.get(f.ID), g.get(f.ID)
 			g.awaitStored("two contents are read", func() bool { return g.ops(emulator.OpGet) == 2 })
-			test.want.check(t, g.do(http.MethodGet, contentOfFile(f.ID), ""))
+			third := g.get(f.ID)
+			time.AfterFunc(10*time.Second, third.leave)
+			test.want.check(t, <-third.done)
 			if r := g.do(http.MethodHead, contentOfFile(f.ID), ""); r.status != test.want.status {
 				t.Errorf("HEAD: status %d", r.status)
 			}
