@@ -75,10 +75,12 @@ func (m *fragileSessions) OpenStore(logger *zap.Logger) session.Store {
 	return s
 }
 
-// mustFragileGateway is a gateway with a store that can panic.
+// mustFragileGateway is a gateway with a store that can panic. There is room for the
+// temporary files of one request, so that those that are not given back are missed
+// by the next one.
 func mustFragileGateway(t *testing.T) (*gateway, *fragileStore) {
 	t.Helper()
-	g := mustFilesGateway(t, setup{qwen: "sessions fragile " + filepath.Join(t.TempDir(), "sessions.db") + "\n" + fetchAllowed})
+	g := mustFilesGateway(t, setup{qwen: "sessions fragile " + filepath.Join(t.TempDir(), "sessions.db") + "\nmax_spool 2MB\n" + fetchAllowed})
 	g.numbered()
 	return g, newestFragile.Load()
 }
@@ -114,8 +116,8 @@ func TestFilesPanicWhileTakenIn(t *testing.T) {
 				g.nothingLeft()
 				g.mustStore(0)
 				s.panicAt("")
-				g.discuss([]any{say("What is it?", imagePart(onDisk(1)))})
-				g.mustShow(g.last().Files, onDisk(1))
+				g.discuss([]any{say("What is it?", imagePart(onDisk(1)), imagePart(onDisk(2)), imagePart(onDisk(3)))})
+				g.mustShow(g.last().Files, onDisk(1), onDisk(2), onDisk(3))
 			})
 		}
 	}
