@@ -79,7 +79,11 @@ func provokeUploads(g *gateway) (failures []string) {
 }
 
 func TestUploadSecrets(t *testing.T) {
-	for _, format := range []string{"json", "console"} {
+	formats := []string{"json"}
+	if long {
+		formats = append(formats, "console")
+	}
+	for _, format := range formats {
 		t.Run("U27 "+format, func(t *testing.T) {
 			s := secretSetup(t)
 			s.qwen = strings.Replace(s.qwen, "idle_timeout 100ms", "idle_timeout 5s", 1)

@@ -145,8 +145,23 @@ var transferFaults = map[string]struct {
 	"U21 completing always fails":          {every(emulator.Fault{Status: 500}, emulator.OpComplete), true, wantUploadLater, map[string]int{emulator.OpComplete: 3, emulator.OpHead: 3}},
 }
 
+// slowFaults are those that take several pauses and resemble others. They are only
+// tried in long tests.
+var slowFaults = map[string]bool{
+	"U19 a form fails twice": true, "U19 forms are always reset": true, "U20 parts always differ": true, "U20 forms always differ": true,
+	"U21 completing always fails": true, "U20 the whole always differs": true, "U19 a part fails once with 503": true, "U21 completing is reset afterwards": true,
+}
+
 func TestUploadTransferFaults(t *testing.T) {
+	for name := range slowFaults {
+		if _, known := transferFaults[name]; !known {
+			t.Errorf("there is no fault %q", name)
+		}
+	}
 	for name, test := range transferFaults {
+		if slowFaults[name] && !long {
+			continue
+		}
 		t.Run(name, func(t *testing.T) {
 			g := mustGateway(t, setup{})
 			test.script(g.site.Storage())
