@@ -195,31 +195,35 @@ func (a *attachment) identity() string {
 // is offered: the signatures of object storage.
 func withoutSignature(rawURL string) string {
 	u, err := url.Parse(rawURL)
-	if err != nil || u.RawQuery == "" {
+	if err != nil {
 		return rawURL
 	}
-	query := u.Query()
-	for name := range query {
-		if isSignature(strings.ToLower(name)) {
-			query.Del(name)
-		}
-	}
-	u.RawQuery = query.Encode()
+	u.Fragment, u.RawFragment = "", ""
+	// What is left stays as it is: a server may read it in a way of its own.
+	kept := slices.DeleteFunc(strings.Split(u.RawQuery, "&"), func(field string) bool {
+		name, _, _ := strings.Cut(field, "=")
+		return signatureFields[strings.ToLower(name)]
+	})
+	slices.Sort(kept)
+	u.RawQuery = strings.Join(kept, "&")
 	return u.String()
 }
 
-func isSignature(name string) bool {
-	for _, prefix := range []string{"x-amz-", "x-oss-", "x-goog-", "x-cos-"} {
-		if strings.HasPrefix(name, prefix) {
-			return true
+// signatureFields are the names that object storages use for signatures.
+var signatureFields = func() map[string]bool {
+	names := map[string]bool{
+		"signature": true, "expires": true, "ossaccesskeyid": true, "awsaccesskeyid": true, "googleaccessid": true, "security-token": true,
+		"q-sign-algorithm": true, "q-ak": true, "q-sign-time": true, "q-key-time": true, "q-header-list": true, "q-url-param-list": true,
+		"q-signature": true, "x-cos-security-token": true,
+		"sig": true, "se": true, "st": true, "sp": true, "sv": true, "sr": true, "spr": true, // Azure
+	}
+	for _, prefix := range []string{"x-amz-", "x-goog-", "x-oss-"} {
+		for _, name := range []string{"algorithm", "credential", "date", "expires", "signedheaders", "signature", "security-token", "signature-version", "additional-headers"} {
+			names[prefix+name] = true
 		}
 	}
-	switch name {
-	case "signature", "expires", "ossaccesskeyid", "awsaccesskeyid", "googleaccessid", "security-token":
-		return true
-	}
-	return false
-}
+	return names
+}()
 
 // kind returns the site's name of what the attachment is, as far as it is known.
 func (a *attachment) kind() string {
@@ -257,6 +261,7 @@ func (a *attachments) toSend(known, newest int) (send, leftOut []*attachment, er
 		}
 	}
 	slices.Reverse(send)
+	slices.Reverse(leftOut)
 	return send, leftOut, nil
 }
 

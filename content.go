@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"path"
 	"slices"
+	"strings"
 
 	"github.com/caddy-qwen/caddy-qwen/internal/filetype"
 	"github.com/caddy-qwen/caddy-qwen/internal/spool"
@@ -60,6 +62,7 @@ func (h *Handler) receive(in incoming) (*content, error) {
 	var mismatch *filetype.MismatchError
 	if in.loose && errors.As(err, &mismatch) {
 		in.name, in.declared = "", ""
+		in.otherwise = strings.TrimSuffix(in.otherwise, path.Ext(in.otherwise))
 		found, err = filetype.Detect(head, whole, "", "")
 	}
 	if err == nil && len(in.kinds) > 0 && !slices.Contains(in.kinds, found.Kind) {

@@ -3,7 +3,9 @@ package caddyqwen
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -183,14 +185,20 @@ func (c *conversation) prepare(t *turn) error {
 	return c.shorten(t, &p)
 }
 
-// newMessages returns the index of the first message after the last reply.
+// newMessages returns the index of the first message of the present turn: those of
+// the user after the last reply before them. The calls and results of tools that
+// follow belong to the turn, and so does an answer that is to be completed.
 func newMessages(messages []openai.Message) int {
-	for i := len(messages); i > 0; i-- {
-		if messages[i-1].Role == "assistant" {
-			return i
+	last := len(messages)
+	for i := range messages {
+		if messages[i].Role == "user" {
+			last = i
 		}
 	}
-	return 0
+	for last > 0 && messages[last-1].Role != "assistant" {
+		last--
+	}
+	return last
 }
 
 // bytesPerToken is about how much text a token stands for.
@@ -204,8 +212,11 @@ func tooLong(size int, m qwen.Model) bool {
 // shorten moves most of a prompt that is too long for the site into a file, which
 // the model reads whole.
 func (c *conversation) shorten(t *turn, p *prompt) error {
-	inline, document := p.split(int(c.h.MaxPrompt))
-	const name = "prompt.txt"
+	name := "prompt.txt"
+	for n := 2; slices.ContainsFunc(t.toSend, func(a *attachment) bool { return a.name == name }); n++ {
+		name = fmt.Sprintf("prompt-%d.txt", n)
+	}
+	inline, document := p.split(int(c.h.MaxPrompt), name)
 	file, err := c.h.spool.Read(strings.NewReader(document), c.h.MaxDocument)
 	if errors.Is(err, spool.ErrTooLarge) {
 		return fileTooLarge("messages", c.h.MaxDocument, "max_document")

@@ -70,7 +70,7 @@ func (k *knownFiles) get(ctx context.Context, id string) (session.File, error) {
 
 // byURL returns the file that a URL names, or nil: then it has to be fetched.
 func (k *knownFiles) byURL(ctx context.Context, rawURL string) *session.File {
-	f, err := k.store.FileByURL(ctx, k.h.accountID, k.tenant, qwen.WithoutSignature(rawURL), time.Now())
+	f, err := k.store.FileByURL(ctx, k.h.accountID, k.tenant, withoutSignature(rawURL), time.Now())
 	k.check(err)
 	if err != nil {
 		return nil

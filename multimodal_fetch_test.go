@@ -87,7 +87,7 @@ func TestMultimodalFetched(t *testing.T) {
 		"MM-06 a bare string":                  {part{"type": "image_url", "image_url": "/%E5%9B%BE%20a+b%25.png"}, image, "图 a+b%.png", "image/png", "image"},
 		"MM-06 the name from the header":       {imageAt("/named"), jpeg, "图 +.jpg", "image/jpeg", "image"},
 		"MM-06 the type from the content":      {imageAt("/bare"), image, "bare.png", "image/png", "image"},
-		"MM-06 name and header are both wrong": {imageAt("/wrong.gif"), jpeg, "wrong.gif", "image/jpeg", "image"},
+		"MM-06 name and header are both wrong": {imageAt("/wrong.gif"), jpeg, "wrong.jpg", "image/jpeg", "image"},
 		"MM-09 a video":                        {part{"type": "video_url", "video_url": map[string]any{"url": "/movie.mp4"}}, video, "movie.mp4", "video/mp4", "video"},
 		"MM-08 a document that has moved":      {part{"type": "input_file", "file_url": "/moved"}, pdf, "report.pdf", "application/pdf", "file"},
 		"MM-08 the name that the client gives": {part{"type": "input_file", "file_url": "/report.pdf", "filename": "mine.pdf"}, pdf, "mine.pdf", "application/pdf", "file"},

@@ -1,6 +1,7 @@
 package caddyqwen
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/caddy-qwen/caddy-qwen/openai"
@@ -22,8 +23,8 @@ const (
 	noSystem    = "From here on, the earlier text in <system> does not apply any more."
 
 	// What a long prompt says of the file in which most of it is.
-	beforeInFile  = "What comes before this message is in the attached file prompt.txt. Read the whole of it first, then answer the message below."
-	messageInFile = "My message is in the attached file prompt.txt, with all that belongs to it. Read the whole of it, and answer it as if it stood here."
+	beforeInFile  = "What comes before this message is in the attached file %s. Read the whole of it first, then answer the message below."
+	messageInFile = "My message is in the attached file %s, with all that belongs to it. Read the whole of it, and answer it as if it stood here."
 )
 
 // prompt is what is to be said on the site in one turn: what the site does not
@@ -49,14 +50,14 @@ func (p *prompt) write() string {
 }
 
 // split makes two texts of a prompt that is longer than limit: what is to be said,
-// and what goes along as a file. The newest message is said if it is not too long
+// and what goes along as a file of a name. The newest message is said if it is not too long
 // itself.
-func (p *prompt) split(limit int) (inline, document string) {
+func (p *prompt) split(limit int, name string) (inline, document string) {
 	before, last, plain := p.parts()
-	if inline = beforeInFile + "\n\n" + strings.TrimSuffix(last, "\n\n"); !plain && before != "" && len(inline) <= limit {
+	if inline = fmt.Sprintf(beforeInFile, name) + "\n\n" + strings.TrimSuffix(last, "\n\n"); !plain && before != "" && len(inline) <= limit {
 		return inline, strings.TrimSuffix(before, "\n\n")
 	}
-	return messageInFile, p.write()
+	return fmt.Sprintf(messageInFile, name), p.write()
 }
 
 // parts returns the newest message, and what comes before it. If it is plain, it is

@@ -185,6 +185,8 @@ func (u *upload) parse(ctx context.Context, fileID string) error {
 		var reason string
 		state, reason, err = u.h.client.ParseStatus(ctx, u.h.credential, fileID)
 		switch {
+		case err != nil && passing(err):
+			err = sleep(ctx, pause) // it may be over when the next question is asked
 		case err != nil:
 		case state == qwen.ParseDone:
 			return nil

@@ -35,14 +35,14 @@ const (
 // readForm reads a form whose file is in a field, to its end: only then a client
 // that leaves is noticed. The form's file has to be closed.
 func (h *Handler) readForm(w http.ResponseWriter, r *http.Request, field string, kinds ...filetype.Kind) (_ *fileForm, err error) {
-	if err := h.checkOrigin(r); err != nil {
-		return nil, err
-	}
 	defer func() {
 		if err != nil {
 			linger(w, r)
 		}
 	}()
+	if err := h.checkOrigin(r); err != nil {
+		return nil, err
+	}
 	limit, option := h.largest(kinds)
 	body := &noting{from: http.MaxBytesReader(w, r.Body, limit+2*maxFields)}
 	parts, err := form.New(r.Header.Get("Content-Type"), body, form.Limits{})

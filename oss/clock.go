@@ -19,14 +19,15 @@ func (c *clock) offset() time.Duration { return time.Duration(c.ahead.Load()) }
 // time returns the time to sign with.
 func (c *Client) time() time.Time { return c.localTime().Add(c.clock.offset()) }
 
-// learn takes over the storage's clock if the refusal of a request signed at the
-// given time can be explained by it, and tells whether it can.
-func (c *Client) learn(a *answer, code string, signed time.Time) bool {
+// learn takes over the storage's clock if the refusal of a request can be explained
+// by it, and tells whether it can. The time given is that of the clock with which the
+// request was signed, as it is now.
+func (c *Client) learn(a *answer, code string, ours time.Time) bool {
 	server, ok := a.serverTime()
 	if !ok {
 		return false
 	}
-	off := server.Sub(signed).Abs()
+	off := server.Sub(ours).Abs()
 	if code != codeSkewed && off <= skewSuspected {
 		return false
 	}

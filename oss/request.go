@@ -77,7 +77,7 @@ func (u *upload) once(outer context.Context, r *request) (*answer, *Error) {
 	}
 	ctx, cancel := outlive(outer, r.grace)
 	defer cancel(nil)
-	signed := u.c.time()
+	begun, signed := u.c.localTime(), u.c.time()
 	req, b, dog, err := u.build(ctx, cancel, r, signed)
 	if err != nil {
 		return nil, u.fail(r.op, &Error{Kind: KindBadResponse, Err: err})
@@ -95,7 +95,8 @@ func (u *upload) once(outer context.Context, r *request) (*answer, *Error) {
 	if err != nil {
 		return nil, u.fail(r.op, u.broken(outer, ctx, err))
 	}
-	return u.examine(r, a, b, signed)
+	// By then the time of the signature has gone on.
+	return u.examine(r, a, b, signed.Add(u.c.localTime().Sub(begun)))
 }
 
 // exchange sends a request and reads its answer.

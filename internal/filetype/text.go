@@ -25,9 +25,10 @@ func plainText(head []byte, cut bool) (text []byte, ok bool) {
 }
 
 // control tells the bytes that text does not have. The escape character colours
-// logs; the form feed separates pages of old source code.
+// logs; the form feed separates pages of old source code; office programs leave
+// vertical tabs, and old ones of Windows end files with Ctrl-Z.
 func control(b byte) bool {
-	return b < ' ' && !strings.ContainsRune("\t\n\r\f\x1b", rune(b))
+	return b < ' ' && !strings.ContainsRune("\t\n\v\f\r\b\x1a\x1b", rune(b))
 }
 
 // wholeRunes drops the beginning of a character at the end.

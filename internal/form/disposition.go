@@ -1,6 +1,7 @@
 package form
 
 import (
+	"mime"
 	"net/url"
 	"strings"
 	"unicode/utf8"
@@ -93,6 +94,11 @@ func (p parameters) fileName() (name string, ok bool) {
 		return name, true
 	}
 	name, ok = p["filename"]
+	if strings.HasPrefix(name, "=?") { // .NET writes names as in the headers of mail
+		if decoded, err := new(mime.WordDecoder).DecodeHeader(name); err == nil {
+			return decoded, ok
+		}
+	}
 	return browserEscapes.Replace(name), ok
 }
 
