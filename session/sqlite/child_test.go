@@ -88,7 +88,8 @@ func roleRecord(path string, number int) {
 			for n := 0; ; n++ {
 				one := testTurn(fmt.Sprintf("p%d-%d", number, chat), fmt.Sprint("r", n), parent, n)
 				exit(s.Record(ctx, one))
-				exit(s.AddFile(ctx, testFile(one.ChatID+"/"+one.ResponseID, n)))
+				// Newer than those of all processes before: the oldest of very many files go.
+				exit(s.AddFile(ctx, testFile(one.ChatID+"/"+one.ResponseID, number<<20+n)))
 				parent = one.ResponseID
 				printing.Lock()
 				fmt.Println(one.ChatID, one.ResponseID)
