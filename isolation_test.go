@@ -32,7 +32,7 @@ func contentOf(body []byte) (string, error) {
 func TestConversationAtRandom(t *testing.T) {
 	steps := 600
 	if long {
-		steps = 3000
+		steps = 2000
 	}
 	seed := mustSeed(t)
 	g := mustGateway(t, setup{})
@@ -50,7 +50,7 @@ func TestConversationsApart(t *testing.T) {
 	const tenants, each = 20, 2
 	steps := 12
 	if long {
-		steps = 250 // 10,000 requests
+		steps = 150 // 6,000 requests
 	}
 	seed := mustSeed(t)
 	block := "max_streams_per_account 16\nqueue_length 256\nqueue_wait 1m"

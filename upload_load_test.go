@@ -57,7 +57,7 @@ func (g *gateway) aborted(path string, n int, fields ...field) {
 func TestUploadMany(t *testing.T) {
 	clients, each := 6, 10
 	if long {
-		each = 170
+		each = 85
 	}
 	g := mustGateway(t, setup{qwen: "max_streams_per_account 6\nqueue_wait 1m"})
 	var all sync.WaitGroup

@@ -11,7 +11,7 @@ import (
 // crashRounds is how often a process is killed.
 func crashRounds() int {
 	if os.Getenv("CADDY_QWEN_LONG") != "" {
-		return 200
+		return 100
 	}
 	return 10
 }
