@@ -16,7 +16,7 @@ const (
 )
 
 // Attachment is a part of a message that is not text. One of its content, URL
-// and FileID says what it is; FileID may come along with URL.
+// and FileID says what it is.
 type Attachment struct {
 	// Kind is what the part says it is: AttachedImage, AttachedVideo,
 	// AttachedAudio or AttachedFile.
