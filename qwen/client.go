@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"io"
@@ -30,61 +29,30 @@ type Client struct {
 	// Version is what the site's own front end reports in the header `version`.
 	// Completions without it are refused.
 	Version string
+	// AuthURL is the address of the host that renews access tokens, such as
+	// https://auth.qwen.ai, without a slash at its end. If it is empty, BaseURL
+	// takes its place.
+	AuthURL string
 	// Transport carries the requests. Redirects are not followed.
 	Transport http.RoundTripper
-}
-
-// Credential is what the owner's own browser sends. All of it is secret.
-type Credential struct {
-	// Cookies is the whole Cookie header, sent as it is.
-	Cookies string
-	// Token is the access token, sent as `Authorization: Bearer`. If it is
-	// empty, the cookie `token` takes its place.
-	Token string
-	// Header has further headers that the owner's browser sends. They replace
-	// the client's own of the same name.
-	Header http.Header
-}
-
-// Empty reports whether there is nothing to log in with.
-func (c Credential) Empty() bool { return c.token() == "" && c.Cookies == "" }
-
-// Identity returns a text that is the same for all credentials of an account as
-// far as they tell: the account's id in the access token, and otherwise the token
-// or the cookies themselves. It is secret.
-func (c Credential) Identity() string {
-	var claims struct {
-		ID string `json:"id"`
-	}
-	if parts := strings.Split(c.token(), "."); len(parts) == 3 {
-		payload, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(parts[1], "="))
-		if err == nil && json.Unmarshal(payload, &claims) == nil && claims.ID != "" {
-			return "id " + claims.ID
-		}
-	}
-	if token := c.token(); token != "" {
-		return "token " + token
-	}
-	return "cookies " + c.Cookies
-}
-
-// token returns the access token. Cookie values may contain `=`.
-func (c Credential) token() string {
-	if c.Token != "" {
-		return c.Token
-	}
-	for cookie := range strings.SplitSeq(c.Cookies, ";") {
-		if value, ok := strings.CutPrefix(strings.TrimSpace(cookie), "token="); ok {
-			return value
-		}
-	}
-	return ""
+	// OnSetCookie, if it is not nil, is called once for each answer that sets
+	// cookies, whatever else the answer says, with what Credential.WithCookies
+	// wants: the host of BaseURL, and the cookies that belong there. It is called
+	// in the goroutine and with the context of the call, before the call returns,
+	// and must be quick. Calls may overlap. The cookies are secret.
+	OnSetCookie func(ctx context.Context, host string, set []*http.Cookie)
 }
 
 // request makes a request with the headers of the site's front end. The site
 // wants a fresh `x-request-id` each time, and the local time in JavaScript's
 // spelling.
 func (c *Client) request(ctx context.Context, cred Credential, method, path string, body any) (*http.Request, error) {
+	return c.requestURL(ctx, cred, method, c.BaseURL+path, body)
+}
+
+// requestURL is request for any of the site's hosts. The origin is that of the
+// front end for all of them.
+func (c *Client) requestURL(ctx context.Context, cred Credential, method, target string, body any) (*http.Request, error) {
 	var payload io.Reader
 	if body != nil {
 		encoded, err := encode(body)
@@ -93,7 +61,7 @@ func (c *Client) request(ctx context.Context, cred Credential, method, path stri
 		}
 		payload = bytes.NewReader(encoded)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, c.BaseURL+path, payload)
+	req, err := http.NewRequestWithContext(ctx, method, target, payload)
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +77,7 @@ func (c *Client) request(ctx context.Context, cred Credential, method, path stri
 	if body != nil {
 		h.Set("Content-Type", "application/json")
 	}
-	if token := cred.token(); token != "" {
+	if token := cred.AccessToken(); token != "" {
 		h.Set("Authorization", "Bearer "+token)
 	}
 	if cred.Cookies != "" {
@@ -131,28 +99,35 @@ func encode(v any) ([]byte, error) {
 }
 
 // call makes a request whose answer is JSON and decodes the answer into out,
-// unless out is nil. The answer is read to its end, so that the connection can
-// be used again.
+// unless out is nil.
 func (c *Client) call(req *http.Request, op string, out any) error {
-	resp, err := c.Transport.RoundTrip(req)
-	if err != nil {
-		return named(op, classifyNetwork(err))
-	}
-	defer resp.Body.Close()
-	body, err := readBody(resp, maxJSON)
-	if err != nil {
-		return named(op, asError(err))
-	}
-	if !succeeded(resp, body) {
-		return named(op, classifyResponse(resp, body))
-	}
-	if out == nil {
-		return nil
+	resp, body, err := c.exchange(req, op)
+	if err != nil || out == nil {
+		return err
 	}
 	if err := json.Unmarshal(body, out); err != nil {
 		return &Error{Kind: KindBadResponse, Op: op, Status: actualStatus(resp), Err: err}
 	}
 	return nil
+}
+
+// exchange makes a request whose answer is JSON and returns the answer. An answer
+// that is something else, or tells of a failure, comes with an error. It is read
+// to its end, so that the connection can be used again.
+func (c *Client) exchange(req *http.Request, op string) (*http.Response, []byte, error) {
+	resp, err := c.do(req)
+	if err != nil {
+		return nil, nil, named(op, classifyNetwork(err))
+	}
+	defer resp.Body.Close()
+	body, err := readBody(resp, maxJSON)
+	if err != nil {
+		return nil, nil, named(op, asError(err))
+	}
+	if !succeeded(resp, body) {
+		return resp, body, named(op, classifyResponse(resp, body))
+	}
+	return resp, body, nil
 }
 
 // asError returns err if it is an *Error, else it is one of the network.

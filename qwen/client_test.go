@@ -124,16 +124,6 @@ func TestHeaders(t *testing.T) {
 	}
 }
 
-func TestTokenFromCookie(t *testing.T) {
-	for cookies, want := range map[string]string{
-		"token=abc": "abc", "a=1; token=x=y==; b=2": "x=y==", "mytoken=1": "", "": "",
-	} {
-		if got := (Credential{Cookies: cookies}).token(); got != want {
-			t.Errorf("%q: got %q", cookies, got)
-		}
-	}
-}
-
 // Every refusal of the site, in the shapes in which it comes.
 func TestRefusals(t *testing.T) {
 	for name, tt := range map[string]struct {

@@ -84,7 +84,7 @@ func (c *Client) Complete(ctx context.Context, cred Credential, turn Completion)
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("Referer", c.BaseURL+"/c/"+turn.ChatID)
 	req.Header.Set("X-Accel-Buffering", "no")
-	resp, err := c.Transport.RoundTrip(req)
+	resp, err := c.do(req)
 	if err != nil {
 		return nil, named(op, classifyNetwork(err))
 	}
