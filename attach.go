@@ -146,8 +146,8 @@ func (a *attaching) read(ctx context.Context, at *attachment) error {
 		return nil
 	}
 	up := &upload{h: a.h, param: at.Param}
-	if err := up.parse(ctx, at.file.ID); err != nil {
-		return up.failed(stageParse, err)
+	if err := up.ended(ctx, stageParse, up.parse(ctx, at.file.ID)); err != nil {
+		return err
 	}
 	at.unread = false
 	return nil

@@ -298,10 +298,17 @@ func (c *conversation) startOver(ctx context.Context, t *turn, cause error) erro
 	c.newChat()
 	c.reply, c.raw, c.thinking = session.Reply{}, nil, false
 	err := c.prepare(t)
-	if err != nil && busy {
+	switch {
+	case err != nil && busy:
 		return cause // the chat will be free in a moment, the prompt stays too long
+	case err != nil:
+		return err
+	case busy:
+		infoOf(ctx).retried(retryChatBusy)
+	default:
+		infoOf(ctx).retried(retryChatLost)
 	}
-	return err
+	return nil
 }
 
 func isKind(err error, kind qwen.Kind) bool {

@@ -111,6 +111,7 @@ func (c *cors) apply(w http.ResponseWriter, r *http.Request) {
 	// would be the result of a `header` directive in the same site.
 	w.Header().Set("Access-Control-Allow-Origin", origin)
 	w.Header().Set("Access-Control-Expose-Headers", corsExposed)
+	w.Header().Set("Timing-Allow-Origin", origin) // for Server-Timing
 }
 
 // preflight answers an OPTIONS request for a resource with the given methods,

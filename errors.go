@@ -289,6 +289,7 @@ func (p *problem) writeHeader(h http.Header) {
 // writeError answers with an error, unless the client has gone away.
 func (h *Handler) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	if errors.Is(err, errClientGone) || errors.Is(err, context.Canceled) {
+		infoOf(r.Context()).gone()
 		w.WriteHeader(statusClientGone)
 		return
 	}
@@ -310,10 +311,11 @@ const statusClientGone = 499
 // logProblem logs a failure that is not the client's own, without the texts of
 // the site, in which parts of the prompt may stand.
 func (h *Handler) logProblem(r *http.Request, p *problem, err error) {
+	info := infoOf(r.Context())
+	info.failed(p, err)
 	if p.Status < 500 && p.class == classClient && p.Code != errFileNotFound.Code { // which may be another caller's
 		return
 	}
-	info := infoOf(r.Context())
 	fields := []zap.Field{
 		zap.String("request_id", info.id),
 		zap.String("caller", info.caller),

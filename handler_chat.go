@@ -80,6 +80,7 @@ func (h *Handler) prepareTurn(w http.ResponseWriter, r *http.Request, who caller
 		return nil, nil, false, err
 	}
 	t.model, t.info = model.Model.ID, model.Model
+	infoOf(r.Context()).model = t.model
 	if t.conversation, err = h.converse(r, who, t.model, req.Messages, attached); err != nil {
 		return nil, nil, false, err
 	}

@@ -81,7 +81,7 @@ func (f *fileForm) expiry() (time.Duration, error) {
 
 // uploadNow uploads a file while the client waits.
 func (h *Handler) uploadNow(ctx context.Context, who caller, shared *state, u *upload) (*session.File, string, error) {
-	release, err := shared.slots.lease(ctx, h.QueueLength, time.Duration(h.QueueWait))
+	release, err := h.place(ctx, shared)
 	if err != nil {
 		return nil, "", err
 	}
@@ -185,7 +185,7 @@ func (h *Handler) serveGrant(w http.ResponseWriter, r *http.Request, who caller)
 		if h.credential.Empty() {
 			return errNoCredential
 		}
-		release, err := shared.slots.lease(r.Context(), h.QueueLength, time.Duration(h.QueueWait))
+		release, err := h.place(r.Context(), shared)
 		if err != nil {
 			return err
 		}

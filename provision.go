@@ -33,6 +33,9 @@ const defaultTransport = `{"protocol":"http","dial_timeout":"10s","keep_alive":{
 func (h *Handler) Provision(ctx caddy.Context) error {
 	h.logger = ctx.Logger()
 	h.setDefaults()
+	if err := metrics.register(ctx); err != nil {
+		return err
+	}
 	repl := caddy.NewReplacer()
 	if err := h.resolveAccount(repl); err != nil {
 		return err

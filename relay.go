@@ -39,6 +39,7 @@ type relay struct {
 	stream bool // otherwise the answer is written at its end
 	turn   *turn
 	up     *upstream
+	info   *requestInfo
 
 	decoder   qwen.Decoder
 	buf       *buffer // what is to be written next; nil if nothing
@@ -61,7 +62,8 @@ func (h *Handler) relay(w http.ResponseWriter, r *http.Request, t *turn, out ans
 	}
 	x := newRelay(h, w, r, out, stream, time.Now())
 	defer x.timer.Stop()
-	x.turn, x.up, x.prompt = t, up, promptSize(t)
+	x.turn, x.up, x.prompt, x.info = t, up, promptSize(t), infoOf(r.Context())
+	defer func() { x.info.answered(x) }()
 	defer func() { x.up.abort("") }() // has an effect only if something below panics
 	return x.run()
 }
@@ -178,6 +180,7 @@ func (x *relay) event(ev qwen.Event) (over bool, err error) {
 		return false, nil
 	}
 	x.answered = ev.Kind == qwen.Answer
+	x.info.heard(x.heard)
 	raw, full := x.within(ev.Raw)
 	x.size += int64(len(raw))
 	if ev.Kind == qwen.Reasoning {
@@ -375,6 +378,9 @@ func (x *relay) fail(err error) error {
 
 // unlessOpened returns an error that can still become the answer.
 func (x *relay) unlessOpened(err error) error {
+	if err == errClientGone {
+		x.info.gone()
+	}
 	if x.opened {
 		return nil
 	}

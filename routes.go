@@ -1,6 +1,7 @@
 package caddyqwen
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"slices"
@@ -46,18 +47,22 @@ const modelsPrefix = "/v1/models/"
 // modelID returns the model that a path names. Names may contain slashes.
 func modelID(r *http.Request) string { return strings.TrimPrefix(r.URL.Path, modelsPrefix) }
 
-// match finds the route of a path. It reports whether the path is the handler's
-// at all: those below /v1 are, known or not. Only the plain spelling of a path
-// counts, so that no check before this handler can be got around with another.
-func match(r *http.Request) (rt route, known, ours bool) {
+// match finds the route of a path, and its pattern, which is empty if there is
+// none. It reports whether the path is the handler's at all: those below /v1 are,
+// known or not. Only the plain spelling of a path counts, so that no check before
+// this handler can be got around with another.
+func match(r *http.Request) (rt route, pattern string, ours bool) {
 	path := r.URL.Path
-	if rt, known = routes[path]; !known {
-		if pattern := patternOf(path); pattern != "" {
-			return routes[pattern], true, true
+	rt, known := routes[path]
+	if !known {
+		if pattern = patternOf(path); pattern != "" {
+			return routes[pattern], pattern, true
 		}
 	}
-	known = known && r.URL.EscapedPath() == path
-	return rt, known, known || path == "/v1" || strings.HasPrefix(path, "/v1/")
+	if known = known && r.URL.EscapedPath() == path; known {
+		pattern = path
+	}
+	return rt, pattern, known || path == "/v1" || strings.HasPrefix(path, "/v1/")
 }
 
 // patternOf returns the pattern of a path that ends in an id, or is below one.
@@ -77,22 +82,31 @@ func patternOf(path string) string {
 
 // ServeHTTP answers the handler's own paths and passes on all others.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	rt, known, ours := match(r)
+	rt, pattern, ours := match(r)
 	if !ours {
 		return next.ServeHTTP(w, r)
 	}
 	r = withRequestID(w, r)
+	m := measure(w, r, cmp.Or(pattern, otherRoute))
+	defer m.end()
+	h.answer(m, r, rt, pattern != "")
+	m.info.returned = true
+	return nil
+}
+
+// answer answers a request for one of the handler's own paths.
+func (h *Handler) answer(w http.ResponseWriter, r *http.Request, rt route, known bool) {
 	h.cors.apply(w, r)
 	allow := allowed(rt.methods)
 	if r.Method == http.MethodOptions {
 		h.cors.preflight(w, r, allow)
-		return nil
+		return
 	}
 	who, err := h.callers.identify(r)
 	infoOf(r.Context()).caller = who.name
 	if err != nil && !(known && rt.public(h)) {
 		h.writeError(w, r, err)
-		return nil
+		return
 	}
 	switch {
 	case fetch.IsMarked(r.Header):
@@ -105,7 +119,6 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	default:
 		rt.serve(h, w, r, who)
 	}
-	return nil
 }
 
 // takes reports whether a request of the method is for this route.
@@ -132,10 +145,11 @@ func errMethod(allow string) error {
 		Message: "This address does not take this method. It takes: " + allow + "."}
 }
 
-// requestInfo is what the log tells about a request.
+// requestInfo is what the log and the metrics tell about a request.
 type requestInfo struct {
 	id     string
 	caller string // name of the caller, once known
+	facts
 }
 
 // requestInfoKey is the key of the requestInfo in a request's context.
@@ -152,9 +166,13 @@ func withRequestID(w http.ResponseWriter, r *http.Request) *http.Request {
 	return r.WithContext(context.WithValue(r.Context(), requestInfoKey{}, &requestInfo{id: id}))
 }
 
-// infoOf returns what the log tells about a request that has an id.
+// infoOf returns what the log and the metrics tell about a request. What goes on
+// without one has nothing to tell.
 func infoOf(ctx context.Context) *requestInfo {
-	return ctx.Value(requestInfoKey{}).(*requestInfo)
+	if info, ok := ctx.Value(requestInfoKey{}).(*requestInfo); ok {
+		return info
+	}
+	return new(requestInfo)
 }
 
 // plainID reports whether an id can go into logs and headers as it is.

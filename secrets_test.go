@@ -93,6 +93,7 @@ func TestSecretsInLogsAndErrors(t *testing.T) {
 	for _, format := range []string{"json", "console"} {
 		t.Run("X20 "+format, func(t *testing.T) {
 			s := secretSetup(t)
+			s.site = metricsSite
 			g := mustGateway(t, setup{})
 			testLog.Load().Reset()
 			if err := caddy.Load(logEncoder(t, g.adapt(s), format), true); err != nil {
@@ -104,6 +105,7 @@ func TestSecretsInLogsAndErrors(t *testing.T) {
 			if len(failures) < 100 {
 				t.Errorf("only %d requests failed", len(failures))
 			}
+			failures = append(failures, g.metrics())
 			for _, secret := range canaries() {
 				for _, body := range failures {
 					if strings.Contains(body, secret) {

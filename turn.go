@@ -91,7 +91,7 @@ func (h *Handler) begin(ctx context.Context, t *turn, earlier *upstream) (*upstr
 	}
 	place := earlier.handOver()
 	if place == nil {
-		release, err := shared.slots.lease(ctx, h.QueueLength, time.Duration(h.QueueWait))
+		release, err := h.place(ctx, shared)
 		if err != nil {
 			h.stateKey.release()
 			return nil, err
@@ -232,6 +232,7 @@ func (u *upstream) openChat(ctx context.Context) (string, error) {
 	}
 	select {
 	case <-time.After(reopenDelay + rand.N(reopenDelay)):
+		infoOf(ctx).retried(retryChatOpening)
 		return u.newChat(ctx)
 	case <-ctx.Done():
 		return "", err

@@ -75,14 +75,15 @@ func (u *upload) run(ctx context.Context) (*session.File, string, error) {
 	grant, err := u.transfer(ctx)
 	if isExpired(err) {
 		// A new grant is for another place: everything has to be sent again.
+		infoOf(ctx).retried(retryUpload)
 		grant, err = u.transfer(ctx)
 	}
 	if err != nil {
 		return nil, "", err
 	}
 	if u.Kind.String() == qwen.FileDocument {
-		if err := u.parse(ctx, grant.FileID); err != nil {
-			return nil, "", u.failed(stageParse, err)
+		if err := u.ended(ctx, stageParse, u.parse(ctx, grant.FileID)); err != nil {
+			return nil, "", err
 		}
 	}
 	f := u.record(grant)
@@ -100,7 +101,12 @@ func (u *upload) until(now time.Time) time.Time {
 	return now.Add(u.expires)
 }
 
-func (u *upload) failed(stage string, err error) error {
+// ended counts a stage that has ended, and names it in the error if it has failed.
+func (u *upload) ended(ctx context.Context, stage string, err error) error {
+	metrics.countUpload(ctx, stage, err)
+	if err == nil {
+		return nil
+	}
 	return &uploadError{stage: stage, param: u.param, cause: err}
 }
 
@@ -114,17 +120,19 @@ func isExpired(err error) bool {
 func (u *upload) transfer(ctx context.Context) (qwen.Grant, error) {
 	grant, err := u.grant(ctx)
 	if err != nil && passing(err) && sleep(ctx, reopenDelay+rand.N(reopenDelay)) == nil {
+		infoOf(ctx).retried(retryGrant)
 		grant, err = u.grant(ctx) // which does no harm
 	}
-	if err != nil {
-		return grant, u.failed(stageGrant, err)
+	if err = u.ended(ctx, stageGrant, err); err != nil {
+		return grant, err
 	}
 	defer u.h.logClock()
 	err = u.h.storage.Upload(ctx, storageGrant(grant),
 		oss.Object{Body: u.File, Size: u.Size(), CRC64: u.CRC64(), ContentType: u.MIME}, u.methods(), u.progress())
-	if err != nil {
-		return grant, u.failed(stageTransfer, err)
+	if err = u.ended(ctx, stageTransfer, err); err != nil {
+		return grant, err
 	}
+	metrics.uploadBytes.Add(float64(u.Size()))
 	return grant, nil
 }
 

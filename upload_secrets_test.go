@@ -86,6 +86,7 @@ func TestUploadSecrets(t *testing.T) {
 	for _, format := range formats {
 		t.Run("U27 "+format, func(t *testing.T) {
 			s := secretSetup(t)
+			s.site = metricsSite
 			s.qwen = strings.Replace(s.qwen, "idle_timeout 100ms", "idle_timeout 5s", 1)
 			g := mustGateway(t, setup{})
 			testLog.Load().Reset()
@@ -112,7 +113,7 @@ func TestUploadSecrets(t *testing.T) {
 				}
 				failures = append(failures, later)
 			}
-			g.checkSecrets(t, failures)
+			g.checkSecrets(t, append(failures, g.metrics()))
 			for _, want := range []string{"request failed", "upload_failed", stageGrant, stageTransfer, "AccessDenied", "handled request"} {
 				if !strings.Contains(g.logged(), want) {
 					t.Errorf("%s is not in the log, so that this test proves nothing", want)
