@@ -67,7 +67,7 @@ func (s *Site) judge(token string) tokenState {
 	known, revoked, anyToken := s.tokens[token], s.revoked[token], len(s.options.Tokens) == 0
 	s.mu.Unlock()
 	switch exp := expiry(token); {
-	case revoked, !exp.IsZero() && !exp.After(time.Now()):
+	case revoked, !exp.IsZero() && !exp.After(s.now()):
 		return tokenExpired
 	case known, anyToken:
 		return tokenGood
@@ -116,10 +116,13 @@ func tokenOwner(token string) string {
 // the site accepts for the given time. The life is cut to whole seconds; zero
 // or less gives a token that has already expired. The signature is noise:
 // nobody can verify it.
-func (s *Site) IssueToken(life time.Duration) string {
-	now := time.Now()
+func (s *Site) IssueToken(life time.Duration) string { return s.IssueTokenFor(userID, life) }
+
+// IssueTokenFor is [Site.IssueToken] for another account than the usual one.
+func (s *Site) IssueTokenFor(account string, life time.Duration) string {
+	now := s.now()
 	payload, _ := json.Marshal(map[string]any{ // cannot fail: strings and numbers only
-		"id": userID, "last_password_change": 1750000000, "type": "access_token",
+		"id": account, "last_password_change": 1750000000, "type": "access_token",
 		"iat": now.Unix(), "exp": now.Add(life).Unix(),
 	})
 	enc := base64.RawURLEncoding
@@ -147,36 +150,41 @@ func (s *Site) Revoke(tokens ...string) {
 	}
 }
 
-// refresh answers `GET /api/v2/auths/refresh` of the auth host: the cookie
-// `refresh_token` buys a new access token.
-func (s *Site) refresh(c *call) (Reply, *generation) {
-	cookie, err := c.r.Cookie("refresh_token")
-	if err != nil || !s.refreshable(cookie.Value) {
-		return unauthorized(), nil
-	}
-	return success(map[string]any{
-		"access_token":  s.IssueToken(accessTokenLife),
-		"refresh_token": cookie.Value,
-	}), nil
+// issue returns an access token of the life that SetTokenLife has set.
+func (s *Site) issue(account string) string {
+	s.mu.Lock()
+	life := s.auth.life
+	s.mu.Unlock()
+	return s.IssueTokenFor(account, life)
 }
 
-func (s *Site) refreshable(value string) bool {
-	if len(s.options.RefreshTokens) == 0 {
-		return value != ""
+// refresh answers `GET /api/v2/auths/refresh` of the auth host: the cookie
+// `refresh_token` buys a new access token, of the same account as the old one.
+func (s *Site) refresh(c *call) (Reply, *generation) {
+	cookie, err := c.r.Cookie("refresh_token")
+	if err != nil {
+		return unauthorized(), nil
 	}
-	for _, t := range s.options.RefreshTokens {
-		if t == value {
-			return true
-		}
+	next, ok := s.takeRefresh(cookie.Value)
+	if !ok {
+		return unauthorized(), nil
 	}
-	return false
+	account := userID
+	for _, t := range presentedTokens(c.r) {
+		account = tokenOwner(t)
+	}
+	r := success(map[string]any{"access_token": s.issue(account), "refresh_token": next})
+	if next != cookie.Value {
+		r = r.WithHeader("Set-Cookie", "refresh_token="+next+"; Path=/; HttpOnly")
+	}
+	return r, nil
 }
 
 // account answers `GET /api/v1/auths/`, which has no envelope and hands out a
 // fresh token each time.
-func (s *Site) account(*call) (Reply, *generation) {
+func (s *Site) account(c *call) (Reply, *generation) {
 	return jsonReply(map[string]any{
-		"id": userID, "email": "owner@example.com", "name": "Owner", "role": "user",
-		"token": s.IssueToken(accessTokenLife), "token_type": "Bearer",
+		"id": c.account, "email": "owner@example.com", "name": "Owner", "role": "user",
+		"token": s.issue(c.account), "token_type": "Bearer",
 	}), nil
 }

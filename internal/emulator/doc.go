@@ -15,6 +15,21 @@
 // Answers for other endpoints, or for completions before any check, are queued
 // with [Site.Fail].
 //
+// What lasts is set with [Site.Refuse] and [Site.Hold], which come before all of
+// these: the site asks for verification, the account's limit is used up, the auth
+// host is down or slow.
+//
+// # Credentials
+//
+// Any access token is good, unless [Options.Tokens] lists those that are; a JWT
+// only until it expires by the site's clock ([Site.SkewClock]). The auth host
+// gives out new ones that are good for 15 minutes ([Site.SetTokenLife]) for the
+// cookie `refresh_token`, which may change each time
+// ([Site.RotateRefreshTokens]). The account of a new token is that of the old one.
+//
+// A [Site] is also an [http.RoundTripper], for tests with the time of
+// testing/synctest.
+//
 // # Files
 //
 // A file goes to the [Storage] of the site with the grant of `getstsToken`,

@@ -70,6 +70,7 @@ func (s *Site) notify() {
 }
 
 func (s *Site) recordRequest(endpoint string, c *call) {
+	list := s.recordOf(endpoint)
 	if s.options.NoRecord {
 		return
 	}
@@ -79,8 +80,25 @@ func (s *Site) recordRequest(endpoint string, c *call) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.records.requests = keep(s.records.requests, r)
+	*list = keep(*list, r)
 	s.notify()
+}
+
+// recordOf returns the record that requests to an endpoint are kept in, and counts
+// those which are about the account.
+func (s *Site) recordOf(endpoint string) *[]Request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch endpoint {
+	case EndpointRefresh:
+		s.auth.refreshes++
+	case EndpointAuths:
+		s.auth.probes++
+	default:
+		return &s.records.requests
+	}
+	s.notify()
+	return &s.auth.requests
 }
 
 func (s *Site) recordRefusal(endpoint string, r Reply) {
@@ -94,7 +112,7 @@ func (s *Site) recordRefusal(endpoint string, r Reply) {
 }
 
 // Requests returns all requests in the order they arrived, at least the last
-// 10,000 of them.
+// 10,000 of them. Those about the account are in [Site.AuthRequests].
 func (s *Site) Requests() []Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -25,7 +25,8 @@ type Reply struct {
 	detail string
 	bare   bool // sent by what stands before the site: no headers of the site
 	gzip   bool
-	early  int // informational status sent before
+	reset  bool // no answer: the connection is reset
+	early  int  // informational status sent before
 	gated  bool
 	gate   <-chan struct{}
 	stream bool

@@ -40,6 +40,9 @@ func (st *stream) run(r Reply) error {
 			return err
 		}
 	}
+	if r.reset {
+		return errReset
+	}
 	if r.early != 0 {
 		st.w.WriteHeader(r.early)
 	}

@@ -78,6 +78,7 @@ type Site struct {
 	files    map[string]*file // by id
 	parsings []Parsing
 	records  records
+	auth     authState
 	active   int
 }
 
@@ -109,6 +110,7 @@ func New(o Options) *Site {
 		revoked:  make(map[string]bool),
 		chats:    make(map[string]*chat),
 		failures: make(map[string][]Reply),
+		auth:     newAuthState(),
 	}
 	for _, m := range o.Models {
 		s.models[m.ID] = m
@@ -195,14 +197,18 @@ func (s *Site) handle(pattern, name string, e endpoint) {
 			return // The client left while it was sending, or sends without an end.
 		}
 		s.recordRequest(name, c)
-		reply, scripted := s.nextFailure(name)
+		if !s.waitHeld(name, c) {
+			panic(http.ErrAbortHandler) // net/http closes the connection silently
+		}
+		reply, scripted := s.scripted(name)
 		var g *generation
 		if !scripted {
 			if reply, g = e(c); g == nil {
 				s.recordRefusal(name, reply)
 			}
 		}
-		s.answer(c, reply, g)
+		s.setDate(w.Header())
+		s.answer(c, s.withCookies(reply), g)
 	})
 }
 
