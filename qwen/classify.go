@@ -33,19 +33,20 @@ func classifyResponse(resp *http.Response, body []byte) *Error {
 	if vague := e.Kind == KindBadResponse || e.Kind == KindRejected; vague && !success(e.Status) || e.Kind == KindVerification && plainErrorPage(e.Status, body) {
 		e.Kind = kindOfStatus(e.Status)
 	}
-	if e.RetryAfter == 0 && (e.Kind == KindRateLimited || e.Kind == KindUnavailable) {
-		e.RetryAfter = retryAfter(resp.Header.Get("Retry-After"), time.Now())
+	if e.RetryAfter == 0 && (e.Kind == KindRateLimited || e.Kind == KindUnavailable || e.Kind == KindQuota) {
+		e.RetryAfter = retryAfter(resp.Header.Get("Retry-After"), clockOf(resp))
 	}
 	return e
 }
 
 // actualStatus returns the status that the site means: `x-actual-status-code`
-// if it is there.
+// if it is there, unless that hides a failure of what stands in front of it.
 func actualStatus(resp *http.Response) int {
-	if n, err := strconv.Atoi(resp.Header.Get("X-Actual-Status-Code")); err == nil && n >= 100 && n < 600 {
-		return n
+	n, err := strconv.Atoi(resp.Header.Get("X-Actual-Status-Code"))
+	if err != nil || n < 100 || n > 599 || success(n) && !success(resp.StatusCode) {
+		return resp.StatusCode
 	}
-	return resp.StatusCode
+	return n
 }
 
 func success(status int) bool { return status >= 200 && status <= 299 }
@@ -72,13 +73,25 @@ func retryAfter(value string, now time.Time) time.Duration {
 	if value == "" {
 		return 0
 	}
-	if n, err := strconv.ParseInt(value, 10, 64); err == nil {
+	if n, err := strconv.ParseInt(value, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
 		return time.Duration(min(max(n, 1), 3600)) * time.Second
 	}
 	if at, err := http.ParseTime(value); err == nil {
 		return min(max(at.Sub(now), time.Second), time.Hour)
 	}
 	return 0
+}
+
+// envelope is what answers have around what was asked for. What stands in front of
+// the site has `ret` instead; old paths, and descriptions of failures, have nothing
+// around.
+type envelope struct {
+	Success *bool           `json:"success"`
+	Ret     json.RawMessage `json:"ret"`
+	Data    json.RawMessage `json:"data"`
+	Error   json.RawMessage `json:"error"`
+	ID      text            `json:"id"`
+	failure
 }
 
 // classifyBody makes an error of the content of an answer, whole or cut.
@@ -92,29 +105,23 @@ func classifyBody(body []byte) *Error {
 		// to open the site in a browser.
 		return &Error{Kind: KindVerification}
 	}
-	var envelope struct {
-		Success *bool           `json:"success"`
-		Ret     json.RawMessage `json:"ret"`
-		Data    json.RawMessage `json:"data"`
-		Error   json.RawMessage `json:"error"`
-		failure
-	}
-	if json.Unmarshal(body, &envelope) != nil {
+	var e envelope
+	if json.Unmarshal(body, &e) != nil {
 		if protected(body) {
 			return &Error{Kind: KindVerification}
 		}
 		return &Error{Kind: KindBadResponse, Detail: "its answer is neither JSON nor a stream"}
 	}
-	if len(envelope.Ret) > 0 {
-		return classifyRet(envelope.Ret, body)
+	if len(e.Ret) > 0 {
+		return classifyRet(e.Ret, body)
 	}
-	for _, raw := range []json.RawMessage{envelope.Error, envelope.Data} {
+	for _, raw := range []json.RawMessage{e.Error, e.Data} {
 		if f, ok := parseFailure(raw); ok {
 			return f.classify()
 		}
 	}
-	if envelope.Success != nil && !*envelope.Success || envelope.failure.present() {
-		return envelope.failure.classify()
+	if e.Success != nil && !*e.Success || e.failure.present() {
+		return e.failure.classify()
 	}
 	if protected(body) {
 		return &Error{Kind: KindVerification}

@@ -145,19 +145,27 @@ func named(op string, e *Error) *Error {
 }
 
 // succeeded reports whether an answer is a JSON object that does not describe a
-// failure. Old paths answer without an envelope.
+// failure.
 func succeeded(resp *http.Response, body []byte) bool {
-	var envelope struct {
-		Success *bool           `json:"success"`
-		Ret     json.RawMessage `json:"ret"`
-	}
-	if status := actualStatus(resp); status < 200 || status > 299 {
+	var e envelope
+	if !success(actualStatus(resp)) || json.Unmarshal(body, &e) != nil || len(e.Ret) > 0 {
 		return false
 	}
-	if json.Unmarshal(body, &envelope) != nil || len(envelope.Ret) > 0 {
+	if e.Success != nil {
+		return *e.Success
+	}
+	return !e.failed()
+}
+
+// failed reports whether an answer without `success` describes a failure. Old
+// paths answer so when they succeed, and some parts of the site when they fail.
+func (e *envelope) failed() bool {
+	if len(e.Data) > 0 && string(e.Data) != "null" {
 		return false
 	}
-	return envelope.Success == nil || *envelope.Success
+	_, named := codeKinds[strings.ToLower(string(e.Code))]
+	_, described := parseFailure(e.Error)
+	return named || described || e.ID == "" && (e.Detail != "" || e.Details != "")
 }
 
 // readBody reads at most limit bytes of the body.

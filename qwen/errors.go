@@ -12,7 +12,8 @@ type Kind uint8
 const (
 	// KindBadResponse: the site answered something that cannot be understood.
 	KindBadResponse Kind = iota
-	// KindCredential: the credential is missing, expired or refused.
+	// KindCredential: the credential is missing, expired or refused. With the
+	// status 403 it may be good, and refused for now: a new token is no remedy.
 	KindCredential
 	// KindVerification: the site wants a human to pass its verification page in
 	// a browser. Must not be retried.

@@ -2,6 +2,7 @@ package qwen
 
 import (
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -118,6 +119,13 @@ var phraseKinds = []struct {
 	{"internal error", KindUnavailable},
 }
 
+// signInPhrases tell that nobody is signed in, where no code and no other phrase
+// tells what the failure is.
+var signInPhrases = []string{
+	"please sign in", "to sign in", "please log in", "please login", "to log in", "logged in",
+	"not authenticated", "session has expired", "session expired",
+}
+
 func (f failure) classify() *Error {
 	said := f.said()
 	e := &Error{Code: identifier(string(f.Code)), Detail: clean(said), Kind: KindBadResponse}
@@ -133,6 +141,9 @@ func (f failure) classify() *Error {
 			break
 		}
 	}
+	if e.Kind == KindRejected && containsAny(lower, signInPhrases) {
+		e.Kind = KindCredential
+	}
 	if e.Kind == KindQuota {
 		hours, _ := strconv.ParseFloat(string(f.Num), 64)
 		e.quota(hours)
@@ -143,12 +154,16 @@ func (f failure) classify() *Error {
 	return e
 }
 
+func containsAny(s string, parts []string) bool {
+	return slices.ContainsFunc(parts, func(part string) bool { return strings.Contains(s, part) })
+}
+
 // quota completes an error of the daily limit. The site gives the hours to wait
 // for it, and none for the limit per minute, which has the same code.
 func (e *Error) quota(hours float64) {
 	switch {
 	case hours > 0:
-		e.RetryAfter = time.Duration(min(hours, 24) * float64(time.Hour))
+		e.RetryAfter = max(time.Duration(min(hours, 24)*float64(time.Hour)), time.Second)
 	case strings.EqualFold(e.Code, "RateLimited"):
 		e.Kind = KindRateLimited
 	}
