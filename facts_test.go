@@ -132,6 +132,8 @@ type accessLine struct {
 	Status  int
 	Qwen    map[string]any
 	Extra   any // what log_append has added
+	Model   string
+	Tokens  int
 	raw     string
 }
 
@@ -240,5 +242,34 @@ func TestPlaceholders(t *testing.T) {
 	}
 	if got := try("nothing", chat); got != nil {
 		t.Errorf("an unknown placeholder is %v", got)
+	}
+}
+
+// What the documents say about logs works.
+func TestDocsLogs(t *testing.T) {
+	var appends []string
+	filtered := false
+	for _, text := range mustReadDocument(t, "docs/metrics.md").in("caddyfile") {
+		for line := range strings.Lines(text) {
+			if line = strings.TrimSpace(line); strings.HasPrefix(line, "log_append ") {
+				appends = append(appends, line)
+			}
+			filtered = filtered || line == "qwen delete"
+		}
+	}
+	if len(appends) != 2 || !filtered {
+		t.Fatalf("the examples are not there: %q", appends)
+	}
+	g := mustGateway(t, setup{site: strings.Join(appends, "\n")})
+	g.site.Reply(emulator.Stream(emulator.Created(), emulator.Answer("one"), emulator.Usage(70, 8, 0), emulator.Finish()))
+	g.chat("hello", "")
+	if line := g.accessLine(chatPath); line.Model != "qwen3.7-plus" || line.Tokens != 8 {
+		t.Errorf("log_append has added %q and %d", line.Model, line.Tokens)
+	}
+	testLog.Load().Reset()
+	g.load(setup{site: "log filtered {\noutput test\nformat filter {\nqwen delete\n}\n}"})
+	g.chat("hello", "")
+	if line := g.accessLine(chatPath); line.Qwen != nil || line.Status != http.StatusOK {
+		t.Errorf("the filter leaves %s", line.raw)
 	}
 }
