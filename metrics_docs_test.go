@@ -114,6 +114,15 @@ func TestDocsPlaceholders(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	godoc, err := os.ReadFile("module.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range rows {
+		if !strings.Contains(string(godoc), "\n// `{http.qwen."+codes(row[0])[0]+"}` | ") {
+			t.Errorf("the documentation of the handler does not name %s", row[0])
+		}
+	}
 	if n := strings.Count(string(source), `case "http.qwen.`); n != len(rows) {
 		t.Errorf("there are %d placeholders, and %d in the table", n, len(rows))
 	}

@@ -27,6 +27,30 @@ func init() {
 // 404 in the OpenAI error format. Paths are compared after rewriting, so the
 // handler works under any prefix with `handle_path`.
 //
+// Placeholders tell what a request was about once it has been answered, such as for
+// `log_append`. Those of what does not apply are empty or 0. The access log has all of
+// them anyway, in the field `qwen`.
+//
+// Placeholder | Description
+// ------------|------------
+// `{http.qwen.request_id}` | The header X-Request-Id of the answer
+// `{http.qwen.caller}` | The name of the API key, or the user
+// `{http.qwen.account}` | The label of the account, if one was needed
+// `{http.qwen.route}` | The pattern of the path, or `other`
+// `{http.qwen.model}` | The model that answered, cut to 256 bytes
+// `{http.qwen.session}` | How the conversation went on: `new`, `continued`, `branched` or `replayed`
+// `{http.qwen.chat_id}` | The chat on the site
+// `{http.qwen.code}` | `ok`, the error code, or `client_gone`
+// `{http.qwen.class}` | The class of the error
+// `{http.qwen.tokens_input}` | Tokens of the prompt
+// `{http.qwen.tokens_output}` | Tokens of the answer
+// `{http.qwen.queue_ms}` | Time spent waiting for a place of the account, in milliseconds
+// `{http.qwen.first_byte_ms}` | Time from the request to the header of the answer, in milliseconds
+// `{http.qwen.first_token_ms}` | Time from the request to the first text, in milliseconds
+// `{http.qwen.retries}` | How often something was tried again
+//
+// Metrics named `caddy_qwen_*` are among those of Caddy.
+//
 // Everything has a default: without configuration the account comes from
 // `{env.QWEN_COOKIES}` and `{env.QWEN_AUTH_TOKEN}`, the API keys come from
 // `{env.VALID_TOKENS}`, and if there are none, a random key is made, stored in
