@@ -17,6 +17,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddy-qwen/caddy-qwen/internal/browser"
 	"github.com/caddy-qwen/caddy-qwen/qwen"
 )
 
@@ -92,20 +93,45 @@ func readSmallFile(path string) ([]byte, fs.FileInfo, error) {
 	return data, info, nil
 }
 
-// parseAccount returns the credential in the content of an account file.
+// parseAccount returns the credential in the content of an account file. People also
+// keep there what their browser has copied.
 func parseAccount(data []byte) (qwen.Credential, error) {
-	var file accountFile
-	if len(bytes.TrimSpace(data)) == 0 {
-		return qwen.Credential{}, errors.New("it is empty")
-	}
-	if err := file.decode(data); err != nil {
+	paste, err := parsePaste(data)
+	if err != nil {
 		return qwen.Credential{}, err
+	}
+	return pasted(paste), nil
+}
+
+// parsePaste reads an account file, or what a browser's developer tools copy.
+func parsePaste(data []byte) (paste browser.Paste, err error) {
+	if text, bad := browser.Text(data); bad == nil && strings.HasPrefix(strings.TrimSpace(text), "{") {
+		paste, err = parseAccountJSON(text)
+	} else {
+		paste, err = browser.Parse(data)
+	}
+	if err != nil {
+		return browser.Paste{}, err
+	}
+	return paste, checkCredential(pasted(paste))
+}
+
+// pasted returns the credential in a paste.
+func pasted(p browser.Paste) qwen.Credential {
+	return qwen.Credential{Cookies: p.Cookies, Token: p.Token, Header: p.Header}
+}
+
+// parseAccountJSON reads the form in which account files are written.
+func parseAccountJSON(text string) (browser.Paste, error) {
+	var file accountFile
+	if err := file.decode([]byte(text)); err != nil {
+		return browser.Paste{}, err
 	}
 	cred := file.credential()
 	if cred.Empty() {
-		return qwen.Credential{}, errors.New("it has neither cookies nor a token")
+		return browser.Paste{}, errors.New("it has neither cookies nor a token")
 	}
-	return cred, checkCredential(cred)
+	return browser.Paste{Format: "account file", Cookies: cred.Cookies, Token: cred.Token, Header: cred.Header}, nil
 }
 
 // decode reads JSON. Errors of package json may repeat content, so they are

@@ -126,6 +126,9 @@ func TestAccountFileWrittenByHand(t *testing.T) {
 	tests := []struct{ name, content string }{
 		{"one line", `{"token":"T","headers":{"user-agent":"U"}}`},
 		{"white space", "\n {\"token\" : \" T\\n\",\r\n\t\"headers\": {\"USER-AGENT\": \" U \"}}\r\n\r\n"},
+		{"byte order mark", "\ufeff" + `{"token":"T","headers":{"User-Agent":"U"}}`},
+		{"UTF-16", "\xff\xfe" + strings.Join(strings.Split(`{"token":"T","headers":{"User-Agent":"U"}}`, ""), "\x00") + "\x00"},
+		{"a paste", "curl https://chat.qwen.ai/ -H 'authorization: Bearer T' -H 'user-agent: U' --compressed"},
 		{"null", `{"cookies":null,"token":"T","headers":{"User-Agent":"U"}}`},
 	}
 	want := qwen.Credential{Token: "T", Header: http.Header{"User-Agent": {"U"}}}
@@ -156,7 +159,10 @@ func TestReadAccountFileErrors(t *testing.T) {
 		{"only space", writes(" \r\n\t"), "it is empty"},
 		{"too large", writes(strings.Repeat(" ", accountFileMaxSize) + `{"token":"` + fileSecret + `"}`), "larger than 1 MiB"},
 		{"cut", writes(`{"token":"` + fileSecret), "not a JSON object"},
-		{"list", writes(`["` + fileSecret + `"]`), "not a JSON object"},
+		{"list", writes(`["` + fileSecret + `"]`), "it is JSON"},
+		{"something else", writes("the token is " + fileSecret), "copy the request as cURL"},
+		{"a request to another site", writes("curl 'https://example.com/' -b 'a=" + fileSecret + "'"), "another site, example.com"},
+		{"not text", writes(fileSecret + "\x00"), "not text"},
 		{"two", writes(`{"token":"` + fileSecret + `"}{}`), "not a JSON object"},
 		{"nesting", writes(`{"token":` + strings.Repeat("[", 500_000)), "not a JSON object"},
 		{"nothing to log in with", writes(`{"headers":{"User-Agent":"` + fileSecret + `"}}`), "neither cookies nor a token"},
