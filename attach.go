@@ -24,11 +24,12 @@ const (
 
 // attaching brings the attachments of one turn to the site.
 type attaching struct {
-	h     *Handler
-	host  string // by which the client has called this server
-	model qwen.Model
-	known *knownFiles
-	tell  chan int // how far a large upload is, in percent
+	h       *Handler
+	account *account
+	host    string // by which the client has called this server
+	model   qwen.Model
+	known   *knownFiles
+	tell    chan int // how far a large upload is, in percent
 
 	images  atomic.Int64 // bytes of fetched images
 	flights singleflight.Group
@@ -44,7 +45,7 @@ func (u *upstream) attach(ctx context.Context) ([]qwen.File, error) {
 	if len(u.turn.toSend) == 0 {
 		return nil, nil
 	}
-	a := &attaching{h: u.h, host: u.turn.host, model: u.turn.info, known: u.h.knownFiles(caller{tenant: u.tenant}), tell: make(chan int, 1)}
+	a := &attaching{h: u.h, account: u.account, host: u.turn.host, model: u.turn.info, known: u.h.knownFiles(caller{tenant: u.tenant}), tell: make(chan int, 1)}
 	defer a.known.close()
 	ctx, cancel := u.h.whileServing(ctx)
 	defer cancel()
@@ -130,7 +131,7 @@ func flight(c *content) string {
 }
 
 func (a *attaching) upload(ctx context.Context, at *attachment) (*qwen.File, error) {
-	up := &upload{h: a.h, files: a.known, content: at.content, param: at.Param, report: a.report}
+	up := &upload{h: a.h, account: a.account, files: a.known, content: at.content, param: at.Param, report: a.report}
 	f, signed, err := up.run(ctx)
 	if err != nil {
 		return nil, err
@@ -145,7 +146,7 @@ func (a *attaching) read(ctx context.Context, at *attachment) error {
 	if !at.unread {
 		return nil
 	}
-	up := &upload{h: a.h, param: at.Param}
+	up := &upload{h: a.h, account: a.account, param: at.Param}
 	if err := up.ended(ctx, stageParse, up.parse(ctx, at.file.ID)); err != nil {
 		return err
 	}

@@ -34,10 +34,11 @@ type attachment struct {
 	message int    // index of the message, the system text not counted
 	name    string // for the model, where the message stands in a history
 
-	content *content   // nil unless the file is here
-	file    *qwen.File // nil unless the site has it
-	unread  bool       // the site has it, but may not have read it yet
-	err     error      // why it can never be sent
+	content *content       // nil unless the file is here
+	file    *qwen.File     // nil unless the site has it
+	owner   session.Digest // the account that the file belongs to, if it was uploaded before
+	unread  bool           // the site has it, but may not have read it yet
+	err     error          // why it can never be sent
 }
 
 // attachments are those of a request, in order. They are closed when nobody uses
@@ -62,6 +63,40 @@ func (a *attachments) release() {
 			at.content.Close()
 		}
 	}
+}
+
+// account returns the account that files belong to which were uploaded before, or
+// nil if there are none. No other account can have a model see them.
+func (a *attachments) account(h *Handler) (*account, error) {
+	var owner *account
+	for _, at := range a.list {
+		if at.file == nil {
+			continue
+		}
+		of := h.accountOf(at.owner)
+		switch {
+		case of == nil:
+			return nil, &partError{at.Param, errFileNotFound}
+		case owner != nil && of != owner:
+			return nil, invalidFile(http.StatusBadRequest, "invalid_value", at.Param, "It belongs to another account of this server than a file before it. Upload it again, so that all are in one account.")
+		}
+		owner = of
+	}
+	return owner, nil
+}
+
+// forget makes all that is attached to be uploaded again, to another account. It
+// reports false if that cannot be done, because the content of some is not here.
+func (a *attachments) forget() bool {
+	for _, at := range a.list {
+		if at.file != nil && at.content == nil {
+			return false
+		}
+	}
+	for _, at := range a.list {
+		at.file, at.unread = nil, false
+	}
+	return true
 }
 
 // takeAttachments takes in what the messages of a request have attached: content
@@ -135,7 +170,7 @@ func (h *Handler) takeAttachment(ctx context.Context, known *knownFiles, a *atta
 // those that their callers have uploaded to the site by themselves, who cannot have
 // it read them.
 func (a *attachment) setFile(f *session.File) {
-	a.file = fileOf(f)
+	a.file, a.owner = fileOf(f), f.Account
 	a.unread = f.Kind == qwen.FileDocument && f.Hash == [32]byte{}
 }
 

@@ -35,11 +35,13 @@ func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //			cookies <cookie_header>
 //			token   <access_token>
 //			header  <name> <value>
+//			file    <path>
 //		}
 //		api_key [<name>] <key>...
 //		auth    keys|caddy|off
 //
 //		base_url         <url>
+//		auth_base_url    <url>
 //		frontend_version <version>
 //		transport        <module> {
 //			...
@@ -90,9 +92,9 @@ func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //	}
 //
 // All of it is optional; the meaning and the default of each value are those of
-// the [Handler] field of the same name. The subdirectives api_key, model_alias
-// and header (in account) may be repeated, all others may not. An account needs
-// cookies or a token.
+// the [Handler] field of the same name. The subdirectives account, api_key,
+// model_alias and header (in account) may be repeated, all others may not. An
+// account needs cookies or a token, or else a file; several accounts need labels.
 //
 // Of several values after api_key, the first is the name of the caller, unless
 // it starts with `sk-` or `{` or `[`: then all are keys. A name consists of 1 to
@@ -113,10 +115,11 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 // subdirectives returns what may stand in the block of the qwen directive.
 func (h *Handler) subdirectives() map[string]subdirective {
 	return map[string]subdirective{
-		"account":                 {parse: h.parseAccount, repeat: true}, // refused with a reason
+		"account":                 {parse: h.parseAccount, repeat: true},
 		"api_key":                 {parse: h.parseAPIKey, repeat: true},
 		"auth":                    oneOf(&h.Auth, authKeys, authCaddy, authOff),
 		"base_url":                {parse: h.parseBaseURL},
+		"auth_base_url":           {parse: h.parseAuthBaseURL},
 		"frontend_version":        word(&h.FrontendVersion),
 		"transport":               {parse: h.parseTransport},
 		"model_alias":             {parse: h.parseModelAlias, repeat: true},
@@ -155,9 +158,6 @@ func (h *Handler) subdirectives() map[string]subdirective {
 
 // parseAccount parses `account [<label>] { … }`.
 func (h *Handler) parseAccount(d *caddyfile.Dispenser) error {
-	if len(h.Accounts) > 0 {
-		return d.Err("a handler serves one account; there is another `account` block before this one")
-	}
 	a := new(Account)
 	args := d.RemainingArgs()
 	if len(args) > 1 {
@@ -173,12 +173,21 @@ func (h *Handler) parseAccount(d *caddyfile.Dispenser) error {
 		"cookies": secret(&a.Cookies),
 		"token":   secret(&a.Token),
 		"header":  {parse: a.parseHeader, repeat: true},
+		"file":    word(&a.File),
 	})
 	if err != nil {
 		return err
 	}
-	if a.Cookies == "" && a.Token == "" {
-		return d.Err("account: it needs cookies or a token")
+	switch {
+	case a.File != "" && (a.Cookies != "" || a.Token != "" || len(a.Headers) > 0):
+		return d.Err("account: a file holds all of it, so that cookies, token and header cannot stand besides file")
+	case a.File == "" && a.Cookies == "" && a.Token == "":
+		return d.Err("account: it needs cookies or a token, or a file")
+	}
+	for i, other := range h.Accounts {
+		if other.label() == a.label() {
+			return d.Errf("account %d has the same label, %s; give each account a label of its own", i+1, a.label())
+		}
 	}
 	h.Accounts = append(h.Accounts, a)
 	return nil
@@ -236,6 +245,14 @@ func (h *Handler) parseBaseURL(d *caddyfile.Dispenser) error {
 		return err
 	}
 	return wrap(d, "base_url", checkBaseURL(h.BaseURL))
+}
+
+// parseAuthBaseURL parses `auth_base_url <url>`.
+func (h *Handler) parseAuthBaseURL(d *caddyfile.Dispenser) error {
+	if err := word(&h.AuthBaseURL).parse(d); err != nil {
+		return err
+	}
+	return wrap(d, "auth_base_url", checkBaseURL(h.AuthBaseURL))
 }
 
 // parseStorageEndpoint parses `storage_endpoint <url>`.

@@ -92,7 +92,7 @@ func unmarshalBlock(lines string) (*Handler, error) {
 // there twice with the same value.
 func TestCaddyfileEverySubdirective(t *testing.T) {
 	examples := map[string]string{
-		"account": "{\ntoken x\n}", "api_key": "sk-1", "auth": "keys", "base_url": "https://a.example", "frontend_version": "1",
+		"account": "{\ntoken x\n}", "api_key": "sk-1", "auth": "keys", "base_url": "https://a.example", "auth_base_url": "https://a.example", "frontend_version": "1",
 		"transport": "http", "model_alias": "a b", "default_model": "m", "cors": "*", "public_models": "on",
 		"sessions": "off", "chats": "keep",
 		"storage_endpoint": "https://a.example", "sts_endpoint": "off", "vision_model": "m", "fetch_allow": "10.0.0.1", "long_prompts": "refuse",
@@ -134,7 +134,9 @@ func TestCaddyfileCoversTheConfiguration(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkAllSet(t, "Handler", *h)
-	checkAllSet(t, "Account", *h.Accounts[0])
+	account := *h.Accounts[0]
+	account.File = h.Accounts[1].File // which excludes the rest
+	checkAllSet(t, "Account", account)
 	checkAllSet(t, "APIKey", *h.APIKeys[0])
 	checkAllSet(t, "SQLiteSessions", *mustSQLite(t, h.SessionsRaw))
 }

@@ -30,6 +30,9 @@ const (
 type conversation struct {
 	h        *Handler
 	tenant   string
+	account  *account       // that the turn is with
+	owner    session.Digest // of the chat: the account when the turn began
+	moved    bool           // the account is not the first choice any more
 	model    string
 	messages []openai.Message // nil once the turn cannot start over
 	attached *attachments     // of the messages
@@ -64,15 +67,53 @@ func (h *Handler) converse(r *http.Request, who caller, model string, messages [
 		}
 	}()
 	if c.shared = h.sessions(); c.shared != nil {
-		c.record = recordOf(session.Scope{Tenant: who.tenant, Account: h.accountID, Model: model}, messages, attached)
 		c.keep = h.Chats != chatsTemporary && !isTask(messages)
 	}
-	c.newChat()
-	if c.keep && !forced {
-		c.locate(r.Context())
+	if err := c.settleAccount(r.Context(), forced); err != nil {
+		return nil, err
 	}
+	infoOf(r.Context()).account = c.account.label
 	found = true
 	return c, nil
+}
+
+// settleAccount finds the account that the turn is with: that of the chat in which
+// the conversation goes on, unless another one has to take its place.
+func (c *conversation) settleAccount(ctx context.Context, forced bool) error {
+	pinned, err := c.attached.account(c.h)
+	if err != nil {
+		return err
+	}
+	for _, a := range c.h.accounts {
+		if pinned != nil && a != pinned {
+			continue
+		}
+		c.with(a)
+		if c.keep && !forced && c.locate(ctx) {
+			break
+		}
+	}
+	switch {
+	case pinned != nil:
+	case c.place.ChatID == "":
+		c.with(c.h.chooseAccount())
+	case !c.account.able():
+		if other := c.h.chooseAccount(); other != c.account {
+			c.lease.end()
+			c.lease = nil
+			c.with(other)
+		}
+	}
+	return nil
+}
+
+// with makes the turn begin a new chat of an account.
+func (c *conversation) with(a *account) {
+	c.account, c.owner = a, a.id()
+	if c.shared != nil {
+		c.record = recordOf(session.Scope{Tenant: c.tenant, Account: c.owner, Model: c.model}, c.messages, c.attached)
+	}
+	c.newChat()
 }
 
 // close gives back what converse has taken and begin has not taken over, and the
@@ -125,23 +166,24 @@ func recordOf(scope session.Scope, messages []openai.Message, attached *attachme
 // locateTime is how long the search for a chat may take. Most take microseconds.
 const locateTime = 250 * time.Millisecond
 
-// locate finds the chat in which the conversation goes on, if there is one that
-// is not in use. Nobody is refused because the store fails.
-func (c *conversation) locate(ctx context.Context) {
+// locate finds the chat of the account in which the conversation goes on, if there
+// is one that is not in use. Nobody is refused because the store fails.
+func (c *conversation) locate(ctx context.Context) (found bool) {
 	ctx, cancel := context.WithTimeout(ctx, locateTime)
 	defer cancel()
 	place, err := c.record.Locate(ctx, c.shared.store, func(chatID string) bool {
-		c.lease = c.shared.take(chatKey{c.h.accountID, chatID})
+		c.lease = c.shared.take(chatKey{c.owner, chatID})
 		return c.lease != nil
 	})
 	c.shared.check(c.h.logger, err)
 	if err != nil {
-		return
+		return false
 	}
 	c.place, c.kind = place, sessionContinued
 	if place.Branch {
 		c.kind = sessionBranched
 	}
+	return true
 }
 
 // newChat makes the turn begin a new chat.
@@ -286,14 +328,24 @@ func (c *conversation) complete(ctx context.Context, chatID, responseID string) 
 func (c *conversation) placed() bool { return c.place.ChatID == "" || c.messages == nil }
 
 // startOver prepares a turn for a new chat after the site has refused it in the
-// one that was found, or returns the error to answer with.
+// one that was found, or with the account, or returns the error to answer with.
 func (c *conversation) startOver(ctx context.Context, t *turn, cause error) error {
+	if other := c.otherAccount(cause); other != nil {
+		c.moved = true
+		c.with(other)
+		infoOf(ctx).account = other.label
+		c.reply, c.raw, c.thinking = session.Reply{}, nil, false
+		if c.prepare(t) != nil {
+			return cause
+		}
+		return nil
+	}
 	busy, lost := isKind(cause, qwen.KindBusy), isKind(cause, qwen.KindChatNotFound)
 	if c.placed() || !busy && !lost {
 		return cause
 	}
 	if lost {
-		c.shared.check(c.h.logger, c.shared.store.ForgetTurns(ctx, c.h.accountID, c.place.ChatID))
+		c.shared.check(c.h.logger, c.shared.store.ForgetTurns(ctx, c.owner, c.place.ChatID))
 	}
 	c.newChat()
 	c.reply, c.raw, c.thinking = session.Reply{}, nil, false
@@ -309,6 +361,19 @@ func (c *conversation) startOver(ctx context.Context, t *turn, cause error) erro
 		infoOf(ctx).retried(retryChatLost)
 	}
 	return nil
+}
+
+// otherAccount returns the account that takes the turn over after a failure, or
+// nil. It happens once, and only if all that is attached can be sent again.
+func (c *conversation) otherAccount(cause error) *account {
+	if c.moved || c.messages == nil {
+		return nil
+	}
+	other := c.h.otherAccount(c.account, cause)
+	if other == nil || !c.attached.forget() {
+		return nil
+	}
+	return other
 }
 
 func isKind(err error, kind qwen.Kind) bool {

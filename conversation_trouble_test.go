@@ -33,7 +33,14 @@ type meddler struct {
 
 func mustMeddle(t *testing.T, with func(w http.ResponseWriter, r *http.Request, site http.Handler)) *meddler {
 	m := new(meddler)
-	m.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { with(w, r, m.site.Load()) }))
+	m.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		site := m.site.Load()
+		if site == nil {
+			w.WriteHeader(http.StatusBadGateway) // Caddy has been started before it
+			return
+		}
+		with(w, r, site)
+	}))
 	t.Cleanup(m.Close)
 	return m
 }
@@ -111,15 +118,16 @@ func TestChatUsedBeforeItIsDeleted(t *testing.T) {
 	a := g.ask([]said{user("one")})
 	var shared *sessions
 	sessionStores.Range(func(_, v any) bool { shared = v.(*sessions); return true })
-	h := &Handler{accountID: session.Of("account", g.site.URL(), "token "+testToken)} // without a client, it cannot delete
-	chat, err := shared.store.Chat(t.Context(), h.accountID, a.chat)
+	h := new(Handler) // without an account, it cannot delete
+	id := session.Of("account", g.site.URL(), "token "+testToken)
+	chat, err := shared.store.Chat(t.Context(), id, a.chat)
 	must(t, err)
 	nextMilli()
 	g.ask([]said{user("one"), a.said, user("two")}).mustBe(t, "continued")
-	if deleted, err := h.deleteIfIdle(t.Context(), shared, rate.NewLimiter(rate.Inf, 0), chat); deleted || err != nil {
+	if deleted, err := h.deleteIfIdle(t.Context(), shared, nil, rate.NewLimiter(rate.Inf, 0), chat); deleted || err != nil {
 		t.Fatalf("deleted %t, %v", deleted, err)
 	}
-	if _, err := shared.store.Chat(t.Context(), h.accountID, a.chat); err != nil {
+	if _, err := shared.store.Chat(t.Context(), id, a.chat); err != nil {
 		t.Errorf("the chat is gone: %v", err)
 	}
 }

@@ -59,6 +59,8 @@ func runDemo(ctx context.Context, out io.Writer) (err error) {
 		return err
 	}
 	defer os.RemoveAll(dir) // after Caddy has stopped
+	restore := setDataDir(dir)
+	defer restore()
 	key := newGeneratedKey()
 	config, err := demoConfig(site, key, filepath.Join(dir, "sessions.db"))
 	if err != nil {
@@ -75,6 +77,20 @@ func runDemo(ctx context.Context, out io.Writer) (err error) {
 	fmt.Fprintf(out, demoText, address, key, address, key)
 	<-ctx.Done()
 	return nil
+}
+
+// setDataDir makes Caddy keep its data in a directory until restore is called.
+func setDataDir(dir string) (restore func()) {
+	const name = "XDG_DATA_HOME"
+	before, set := os.LookupEnv(name)
+	os.Setenv(name, dir)
+	return func() {
+		if set {
+			os.Setenv(name, before)
+		} else {
+			os.Unsetenv(name)
+		}
+	}
 }
 
 const demoText = `This is a demonstration. The answers are canned: they come from an emulation of

@@ -319,7 +319,7 @@ func (h *Handler) logProblem(r *http.Request, p *problem, err error) {
 	fields := []zap.Field{
 		zap.String("request_id", info.id),
 		zap.String("caller", info.caller),
-		zap.String("account", h.accountLabel()),
+		zap.String("account", info.account),
 		zap.String("path", r.URL.Path),
 		zap.Int("status", p.Status),
 		zap.String("code", p.Code),

@@ -48,10 +48,12 @@ func TestErrorsInStreams(t *testing.T) {
 	g := mustGateway(t, setup{qwen: "max_frame 2KiB"})
 	for _, test := range breaks() {
 		t.Run(test.name+"/streamed", func(t *testing.T) {
+			g.accept()
 			g.site.Reply(test.reply)
 			checkBroken(t, g.chat(secretPrompt, `"stream":true,"stream_options":{"include_usage":true}`), test.want)
 		})
 		t.Run(test.name+"/whole", func(t *testing.T) {
+			g.accept()
 			g.site.Reply(test.reply)
 			got := g.chat(secretPrompt, "")
 			test.want.check(t, got)

@@ -218,6 +218,7 @@ func TestErrorsRefusals(t *testing.T) {
 	for _, test := range refusals() {
 		for mode, fields := range modes {
 			t.Run(test.name+"/"+mode, func(t *testing.T) {
+				g.accept()
 				before := g.requested(emulator.EndpointCompletions)
 				g.site.Reply(test.reply)
 				test.want.check(t, g.chat(secretPrompt, fields))
@@ -227,6 +228,7 @@ func TestErrorsRefusals(t *testing.T) {
 			})
 		}
 	}
+	g.accept()
 	t.Run("UP-01 the next request is fine", func(t *testing.T) {
 		if got := g.chat("hello", ""); got.status != http.StatusOK {
 			t.Errorf("status %d: %s", got.status, got.body)
@@ -339,7 +341,7 @@ func TestErrorsNoCredential(t *testing.T) {
 			}
 		})
 	}
-	if n := len(g.site.Requests()); n != 0 {
+	if n := len(g.requests()); n != 0 {
 		t.Errorf("the site got %d requests", n)
 	}
 }

@@ -153,11 +153,11 @@ func (i *requestInfo) answered(x *relay) {
 	}
 }
 
-// place waits for a place of the account, and notes how long.
-func (h *Handler) place(ctx context.Context, shared *state) (release func(), err error) {
+// place waits for a place of an account, and notes how long.
+func (h *Handler) place(ctx context.Context, shared *state, a *account) (release func(), err error) {
 	info, begun := infoOf(ctx), time.Now()
-	info.account = h.accountLabel()
-	release, err = shared.slots.lease(ctx, h.QueueLength, time.Duration(h.QueueWait))
+	info.account = a.label
+	release, err = shared.slots.lease(ctx, a.place, h.QueueLength, time.Duration(h.QueueWait))
 	info.queued = time.Since(begun)
 	if err == nil {
 		info.asked = time.Now()

@@ -219,7 +219,7 @@ func (h *Handler) chooseModel(r *http.Request, name string, shared *state) (reso
 // chooseModelFor is chooseModel for a request with attachments: if the model does
 // not take them, another one that the owner has chosen for this may.
 func (h *Handler) chooseModelFor(r *http.Request, name string, shared *state, attached *attachments) (resolution, error) {
-	if h.credential.Empty() {
+	if !h.hasCredential() {
 		return resolution{}, errNoCredential
 	}
 	model, err := h.chooseModel(r, name, shared)
@@ -311,7 +311,8 @@ func (h *Handler) refreshedModels(ctx context.Context) ([]qwen.Model, error) {
 }
 
 func (h *Handler) fetchModels(ctx context.Context) ([]qwen.Model, error) {
-	models, err := h.client.Models(ctx, h.credential)
+	a := h.chooseAccount()
+	models, err := a.client.Models(ctx, a.credential())
 	if err != nil && ctx.Err() == nil {
 		h.logger.Warn("the list of models cannot be fetched", siteFields(err)...)
 	}

@@ -42,18 +42,30 @@ func (h *Handler) deleteOwnChat(ctx context.Context, who caller, id string) erro
 		return errNoSessions
 	}
 	defer shared.release(h.logger)
-	chat, err := shared.store.Chat(ctx, h.accountID, id)
-	shared.check(h.logger, err)
-	switch {
-	case errors.Is(err, session.ErrNotFound) || err == nil && chat.Tenant != who.tenant:
-		return errChatNotFound
-	case err != nil:
-		return errNoSessions
+	a, key, err := h.ownChat(ctx, shared, who, id)
+	if err != nil {
+		return err
 	}
-	lease := shared.take(chatKey{h.accountID, id})
+	lease := shared.take(key)
 	if lease == nil {
 		return errChatBusy
 	}
 	defer lease.end()
-	return h.deleteChat(ctx, shared, id)
+	return h.deleteChat(ctx, shared, a, key)
+}
+
+// ownChat finds a chat that was opened for the caller, and its account.
+func (h *Handler) ownChat(ctx context.Context, shared *sessions, who caller, id string) (*account, chatKey, error) {
+	for _, a := range h.accounts {
+		key := chatKey{a.id(), id}
+		chat, err := shared.store.Chat(ctx, key.account, id)
+		shared.check(h.logger, err)
+		switch {
+		case err == nil && chat.Tenant == who.tenant:
+			return a, key, nil
+		case err != nil && !errors.Is(err, session.ErrNotFound):
+			return nil, key, errNoSessions
+		}
+	}
+	return nil, chatKey{}, errChatNotFound
 }

@@ -2,7 +2,6 @@ package caddyqwen
 
 import (
 	"context"
-	"errors"
 	"io"
 	"mime"
 	"net/http"
@@ -121,19 +120,6 @@ func (h *Handler) listFiles(w http.ResponseWriter, r *http.Request, who caller) 
 	return nil
 }
 
-// list returns files that the caller has uploaded to be kept.
-func (k *knownFiles) list(ctx context.Context, q session.FileQuery) (files []session.File, more bool, err error) {
-	files, more, err = k.store.Files(ctx, k.h.accountID, k.tenant, q, time.Now())
-	k.check(err)
-	switch {
-	case errors.Is(err, session.ErrNotFound):
-		err = invalidFile(http.StatusBadRequest, "invalid_value", "after", "There is no file with this id in your list.")
-	case err != nil:
-		err = errNoSessions
-	}
-	return files, more, err
-}
-
 // serveFile answers GET and DELETE /v1/files/{id}.
 func (h *Handler) serveFile(w http.ResponseWriter, r *http.Request, who caller) {
 	id := strings.TrimPrefix(r.URL.Path, filesPrefix)
@@ -166,18 +152,10 @@ func (h *Handler) tellFile(w http.ResponseWriter, r *http.Request, who caller, i
 // forgetFile makes the server forget a file. The site offers no way to delete
 // it there.
 func (h *Handler) forgetFile(w http.ResponseWriter, r *http.Request, who caller, id string) error {
-	if !plainID(id) {
-		return errFileNotFound
-	}
 	known := h.knownFiles(who)
 	defer known.close()
-	err := known.store.RemoveFile(r.Context(), h.accountID, who.tenant, id)
-	known.check(err)
-	switch {
-	case errors.Is(err, session.ErrNotFound):
-		return errFileNotFound
-	case err != nil:
-		return errNoSessions
+	if err := known.remove(r.Context(), id); err != nil {
+		return err
 	}
 	writeJSON(w, http.StatusOK, []byte(`{"id":"`+id+`","object":"file","deleted":true}`))
 	return nil
@@ -276,7 +254,16 @@ func (h *Handler) trustedStorage(u *url.URL) bool {
 // openFile gets a file from the storage by a fresh link of the site. Nothing is
 // sent to any other host, and no credential at all.
 func (h *Handler) openFile(ctx context.Context, f *session.File) (*http.Response, error) {
-	link, err := h.client.FileLink(ctx, h.credential, f.ID)
+	a := h.accountOf(f.Account)
+	if a == nil {
+		return nil, errFileNotFound
+	}
+	infoOf(ctx).account = a.label
+	var link string
+	err := a.call(ctx, "", func(c *qwen.Client, cred qwen.Credential) (err error) {
+		link, err = c.FileLink(ctx, cred, f.ID)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}

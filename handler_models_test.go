@@ -67,15 +67,19 @@ func mustModelHandler(t testing.TB, site *modelSite, aliases map[string]string) 
 	}
 	h := &Handler{
 		Auth: authOff, ModelAliases: aliases, logger: zap.NewNop(), callers: everybody, cors: mustCORS(t),
-		credential: qwen.Credential{Token: testToken, Cookies: testCookie},
-		client:     &qwen.Client{BaseURL: "https://site.test", Transport: site},
-		stateKey:   newStateKey(t.Name(), qwen.Credential{}, 1),
+		client: &qwen.Client{BaseURL: "https://site.test", Transport: site},
 	}
+	k, err := acquireKeeper(defaultLabel, accountSource{
+		baseURL: t.Name(), given: qwen.Credential{Token: testToken, Cookies: testCookie},
+	})
+	must(t, err)
+	h.accounts = []*account{h.newAccount(defaultLabel, k)}
+	h.stateKey = newStateKey(h.accounts, 1)
 	if _, err := h.stateKey.acquire(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := h.stateKey.release(); err != nil {
+		if err := errors.Join(h.stateKey.release(), k.release()); err != nil {
 			t.Error(err)
 		}
 	})

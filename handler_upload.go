@@ -30,7 +30,7 @@ func (h *Handler) serveUpload(w http.ResponseWriter, r *http.Request, who caller
 			return err
 		}
 		defer f.file.Close()
-		if h.credential.Empty() {
+		if !h.hasCredential() {
 			return errNoCredential
 		}
 		purpose, err := f.purpose()
@@ -81,14 +81,15 @@ func (f *fileForm) expiry() (time.Duration, error) {
 
 // uploadNow uploads a file while the client waits.
 func (h *Handler) uploadNow(ctx context.Context, who caller, shared *state, u *upload) (*session.File, string, error) {
-	release, err := h.place(ctx, shared)
+	u.h, u.account = h, h.chooseAccount()
+	release, err := h.place(ctx, shared, u.account)
 	if err != nil {
 		return nil, "", err
 	}
 	defer release()
 	ctx, cancel := h.whileServing(ctx)
 	defer cancel()
-	u.h, u.files = h, h.knownFiles(who)
+	u.files = h.knownFiles(who)
 	defer u.files.close()
 	stored, signed, err := u.run(ctx)
 	if err != nil && ctx.Err() != nil {
@@ -182,17 +183,16 @@ func (h *Handler) serveGrant(w http.ResponseWriter, r *http.Request, who caller)
 		if err != nil {
 			return err
 		}
-		if h.credential.Empty() {
+		if !h.hasCredential() {
 			return errNoCredential
 		}
-		release, err := h.place(r.Context(), shared)
+		a := h.chooseAccount()
+		release, err := h.place(r.Context(), shared, a)
 		if err != nil {
 			return err
 		}
 		defer release()
-		ctx, cancel := context.WithTimeout(r.Context(), grantTime)
-		defer cancel()
-		g, err := h.client.GrantUpload(ctx, h.credential, want.name, want.size, want.kind)
+		g, err := a.grant(r.Context(), want.name, want.size, want.kind)
 		if err == nil {
 			err = h.checkGrant(g)
 		}
@@ -204,7 +204,7 @@ func (h *Handler) serveGrant(w http.ResponseWriter, r *http.Request, who caller)
 		}
 		known := h.knownFiles(who)
 		defer known.close()
-		_ = known.add(ctx, session.File{ // without it, the file is fetched where it is named
+		_ = known.add(r.Context(), a, session.File{ // without it, the file is fetched where it is named
 			ID: g.FileID, Owner: g.UserID(), URL: qwen.WithoutSignature(g.URL), Name: want.name, MIME: mimeOf(want.name, want.kind),
 			Kind: want.kind, Size: want.size, Created: time.Now(),
 		})

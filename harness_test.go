@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -100,6 +101,10 @@ func (g *gateway) stop() {
 		g.t.Errorf("stop Caddy: %v", err)
 	}
 	storesClosed(g.t)
+	// The next site may have the same port.
+	if err := os.RemoveAll(accountsDir()); err != nil {
+		g.t.Error(err)
+	}
 	g.filesGone()
 }
 
@@ -338,6 +343,25 @@ func events(t testing.TB, stream string) (data []string) {
 
 func tail(s string) string { return s[max(0, len(s)-200):] }
 
+// requests are the requests that the site has got, but for those by which the server
+// finds out by itself how the accounts are.
+func (g *gateway) requests() []emulator.Request {
+	return slices.DeleteFunc(g.site.Requests(), func(r emulator.Request) bool {
+		return r.Endpoint == emulator.EndpointAuths || r.Endpoint == emulator.EndpointRefresh
+	})
+}
+
+// accept makes the handlers forget that the site has refused an account.
+func (g *gateway) accept() {
+	keepers.Range(func(_, value any) bool {
+		k := value.(*keeper)
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		k.health, k.away = health{State: accountOK}, time.Time{}
+		return true
+	})
+}
+
 // slotsFree waits until no request holds a place any more, of any account.
 func (g *gateway) slotsFree() {
 	g.t.Helper()
@@ -347,11 +371,14 @@ func (g *gateway) slotsFree() {
 			slots, places := value.(*state).slots, int64(key.(stateKey).perAccount)
 			slots.mu.Lock()
 			defer slots.mu.Unlock()
-			taken := slots.account.TryAcquire(places)
-			if taken {
-				slots.account.Release(places)
+			for _, account := range slots.accounts {
+				if taken := account.TryAcquire(places); taken {
+					account.Release(places)
+				} else {
+					free = false
+				}
 			}
-			free = free && taken && inProcess.Load() == 0 && slots.waiting == 0 && len(slots.byTenant) == 0
+			free = free && inProcess.Load() == 0 && slots.waiting == 0 && len(slots.byTenant) == 0
 			return true
 		})
 		return free

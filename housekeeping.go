@@ -3,11 +3,8 @@ package caddyqwen
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 	"go.uber.org/zap"
 	"golang.org/x/time/rate"
 
@@ -45,65 +42,16 @@ const (
 	restTime = time.Hour
 )
 
-// housekeeper holds a handler's share of the session store from the start of its
-// configuration to the end, and does meanwhile what no request asks for.
-type housekeeper struct {
-	mu     sync.Mutex
-	cancel context.CancelFunc // nil before the start
-	ended  chan struct{}      // closed when nothing of it is left
-	done   bool               // no start any more
-}
-
-// onStart has f called once the configuration that is being provisioned has been
-// started. It never is if the configuration is only validated.
-func onStart(ctx caddy.Context, f func()) error {
-	app, err := ctx.App("events")
-	if err != nil {
-		return err
-	}
-	return app.(*caddyevents.App).On("started", startHandler{f})
-}
-
-// startHandler calls a function for an event. Caddy's debug log shows it as JSON.
-type startHandler struct{ call func() }
-
-// Handle calls the function.
-func (s startHandler) Handle(context.Context, caddy.Event) error {
-	s.call()
-	return nil
-}
-
-// startHousekeeping opens the store.
+// startHousekeeping opens the store, and does until the end of the configuration
+// what no request asks for.
 func (h *Handler) startHousekeeping() {
-	k := h.housekeeper
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.done || k.cancel != nil {
-		return
-	}
 	shared := h.sessions()
-	ctx, cancel := context.WithCancel(context.Background())
-	k.cancel, k.ended = cancel, make(chan struct{})
-	go func() {
-		defer close(k.ended)
+	started := h.housekeeper.start(func(ctx context.Context) {
 		defer shared.release(h.logger)
 		h.keepHouse(ctx, shared)
-	}()
-}
-
-// stop ends the housekeeping and waits for it, so that the store is closed
-// properly before the process ends.
-func (k *housekeeper) stop() {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.done = true
-	if k.cancel == nil {
-		return
-	}
-	k.cancel()
-	select {
-	case <-k.ended:
-	case <-time.After(stopTime):
+	})
+	if !started {
+		shared.release(h.logger)
 	}
 }
 
@@ -113,7 +61,7 @@ func (h *Handler) keepHouse(ctx context.Context, shared *sessions) {
 	defer prune.Stop()
 	remove := time.NewTimer(0)
 	defer remove.Stop()
-	if h.Chats == chatsKeep || h.credential.Empty() {
+	if h.Chats == chatsKeep {
 		remove.Stop()
 	}
 	unknown := time.NewTicker(unknownInterval)
@@ -178,18 +126,27 @@ func (h *Handler) untilDelete(err error, failures int) time.Duration {
 	return min(pause, restTime)
 }
 
-// deleteIdle deletes the chats that have not been used for long. A failure that is
-// not that of one chat ends it, and so do as many in a row as make that unlikely.
+// deleteIdle deletes the chats of all accounts that have not been used for long.
 func (h *Handler) deleteIdle(ctx context.Context, shared *sessions, limit *rate.Limiter) error {
+	var errs []error
+	for _, a := range h.accounts {
+		errs = append(errs, h.deleteIdleOf(ctx, shared, a, limit))
+	}
+	return errors.Join(errs...)
+}
+
+// deleteIdleOf deletes those of one account. A failure that is not that of one chat
+// ends it, and so do as many in a row as make that unlikely.
+func (h *Handler) deleteIdleOf(ctx context.Context, shared *sessions, a *account, limit *rate.Limiter) error {
 	refused := 0
 	for {
-		chats, err := shared.store.IdleChats(ctx, h.accountID, time.Now().Add(-h.chatIdle()), idleBatch)
+		chats, err := shared.store.IdleChats(ctx, a.id(), time.Now().Add(-h.chatIdle()), idleBatch)
 		if err != nil {
 			return err
 		}
 		done := 0
 		for _, chat := range chats {
-			deleted, err := h.deleteIfIdle(ctx, shared, limit, chat)
+			deleted, err := h.deleteIfIdle(ctx, shared, a, limit, chat)
 			if err != nil && ofChat(err) && refused < deleteBatch {
 				refused++
 				err = h.postpone(ctx, shared, chat, err)
@@ -211,8 +168,8 @@ func (h *Handler) deleteIdle(ctx context.Context, shared *sessions, limit *rate.
 
 // deleteIfIdle deletes a chat, and reports true, unless it is in use or has been
 // used since it was found.
-func (h *Handler) deleteIfIdle(ctx context.Context, shared *sessions, limit *rate.Limiter, chat session.Chat) (bool, error) {
-	key := chatKey{h.accountID, chat.ID}
+func (h *Handler) deleteIfIdle(ctx context.Context, shared *sessions, a *account, limit *rate.Limiter, chat session.Chat) (bool, error) {
+	key := chatKey{chat.Account, chat.ID}
 	if shared.inUse(key) {
 		return false, nil
 	}
@@ -224,14 +181,14 @@ func (h *Handler) deleteIfIdle(ctx context.Context, shared *sessions, limit *rat
 		return false, nil
 	}
 	defer lease.end()
-	now, err := shared.store.Chat(ctx, h.accountID, chat.ID)
+	now, err := shared.store.Chat(ctx, chat.Account, chat.ID)
 	if errors.Is(err, session.ErrNotFound) || err == nil && !now.Used.Equal(chat.Used) {
 		return false, nil
 	}
 	if err != nil {
 		return false, err
 	}
-	return true, h.deleteChat(ctx, shared, chat.ID)
+	return true, h.deleteChat(ctx, shared, a, chatKey{chat.Account, chat.ID})
 }
 
 // postpone makes a chat that the site has refused to delete count as used, so that
@@ -247,31 +204,32 @@ func ofChat(err error) bool {
 	return isKind(err, qwen.KindRejected) || isKind(err, qwen.KindBadResponse) || isKind(err, qwen.KindBusy)
 }
 
-// deleteChat deletes a chat on the site and in the store, of which there may be
-// none.
-func (h *Handler) deleteChat(ctx context.Context, shared *sessions, chatID string) error {
+// deleteChat deletes a chat of an account on the site and in the store, of which
+// there may be none.
+func (h *Handler) deleteChat(ctx context.Context, shared *sessions, a *account, chat chatKey) error {
 	ctx, cancel := context.WithTimeout(ctx, deleteTime)
 	defer cancel()
-	err := h.client.DeleteChat(ctx, h.credential, chatID)
+	err := a.call(ctx, "", func(c *qwen.Client, cred qwen.Credential) error {
+		return c.DeleteChat(ctx, cred, chat.id)
+	})
 	if err != nil || shared == nil {
 		return err
 	}
-	return shared.store.RemoveChat(ctx, h.accountID, chatID)
+	return shared.store.RemoveChat(ctx, chat.account, chat.id)
 }
 
 // deleteTemporary deletes a chat after its only answer. If that fails, the
 // housekeeping tries again later.
-func (h *Handler) deleteTemporary(ctx context.Context, shared *sessions, chatID string) {
-	err := h.deleteChat(ctx, shared, chatID)
+func (h *Handler) deleteTemporary(ctx context.Context, shared *sessions, a *account, chat chatKey) {
+	err := h.deleteChat(ctx, shared, a, chat)
 	if err == nil || errors.Is(err, session.ErrUnavailable) {
 		return
 	}
-	h.logger.Warn("a temporary chat could not be deleted", append(siteFields(err), zap.String("chat", chatID))...)
+	h.logger.Warn("a temporary chat could not be deleted", append(siteFields(err), zap.String("chat", chat.id))...)
 }
 
 // resting reports whether the site refuses the account, so that nothing that can
 // wait is to be asked of it.
 func resting(err error) bool {
-	return isKind(err, qwen.KindVerification) || isKind(err, qwen.KindCredential) ||
-		isKind(err, qwen.KindQuota) || isKind(err, qwen.KindRateLimited)
+	return aboutAccount(err) || isKind(err, qwen.KindRateLimited) || errors.Is(err, errNoCredential)
 }

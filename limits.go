@@ -28,24 +28,25 @@ var (
 // inProcess counts the chat requests that are being served with any account.
 var inProcess atomic.Int64
 
-// slots counts the chat requests that are being served with one account. It
+// slots counts the chat requests that are being served with the accounts of a handler. It
 // outlives configurations, so that a reload neither forgets the requests that
 // still run nor grants their places a second time.
 type slots struct {
 	mu       sync.Mutex
 	byTenant map[string]int // requests inside, by tenant; no entry at zero
-	waiting  int            // requests in the queue for the account
+	waiting  int            // requests in the queue for an account
 
-	account *semaphore.Weighted // serves those who wait in their order
+	accounts []*semaphore.Weighted // serve those who wait in their order
 }
 
-// newSlots returns slots for an account that answers perAccount requests at
-// once.
-func newSlots(perAccount int) *slots {
-	return &slots{
-		byTenant: make(map[string]int),
-		account:  semaphore.NewWeighted(int64(perAccount)),
+// newSlots returns slots for a number of accounts, each of which answers perAccount
+// requests at once.
+func newSlots(accounts, perAccount int) *slots {
+	s := &slots{byTenant: make(map[string]int), accounts: make([]*semaphore.Weighted, accounts)}
+	for i := range s.accounts {
+		s.accounts[i] = semaphore.NewWeighted(int64(perAccount))
 	}
+	return s
 }
 
 // enter admits a request of a tenant, or returns errServerBusy if there are
@@ -77,16 +78,18 @@ func (s *slots) leave(tenant string) {
 	}
 }
 
-// lease takes one of the account's places. If all are taken, it waits its turn,
+// lease takes one of an account's places. If all are taken, it waits its turn,
 // unless queueLen requests wait already, and for at most the given time; both
 // end in errQueueFull. If ctx ends first, the error is that of ctx. Who got a
 // place must call release exactly once.
-func (s *slots) lease(ctx context.Context, queueLen int, wait time.Duration) (release func(), err error) {
+func (s *slots) lease(ctx context.Context, account, queueLen int, wait time.Duration) (release func(), err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if s.account.TryAcquire(1) {
-		return s.release, nil
+	places := s.accounts[account]
+	release = func() { places.Release(1) }
+	if places.TryAcquire(1) {
+		return release, nil
 	}
 	if !s.queue(queueLen) {
 		return nil, errQueueFull
@@ -95,8 +98,8 @@ func (s *slots) lease(ctx context.Context, queueLen int, wait time.Duration) (re
 
 	waiting, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	if s.account.Acquire(waiting, 1) == nil {
-		return s.release, nil
+	if places.Acquire(waiting, 1) == nil {
+		return release, nil
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -119,8 +122,4 @@ func (s *slots) unqueue() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.waiting--
-}
-
-func (s *slots) release() {
-	s.account.Release(1)
 }

@@ -25,7 +25,7 @@ func mustEnter(t *testing.T, s *slots, tenant string) (leave func()) {
 // mustLease takes a place that is free.
 func mustLease(t *testing.T, s *slots) (release func()) {
 	t.Helper()
-	release, err := s.lease(t.Context(), 0, 0)
+	release, err := s.lease(t.Context(), 0, 0, 0)
 	if err != nil {
 		t.Fatalf("lease: %v", err)
 	}
@@ -61,7 +61,7 @@ func TestSlotsEnter(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			s := newSlots(1)
+			s := newSlots(1, 1)
 			defer checkEmpty(t, s) // runs after all of the following
 			for _, tenant := range tt.inside {
 				defer mustEnter(t, s, tenant)()
@@ -84,7 +84,7 @@ func TestSlotsEnter(t *testing.T) {
 }
 
 func TestSlotsEnterAfterLeave(t *testing.T) {
-	s := newSlots(1)
+	s := newSlots(1, 1)
 	leave := mustEnter(t, s, "a")
 	if _, err := s.enter("a", 9, 1); !errors.Is(err, errTooManyStreams) {
 		t.Fatalf("second request: %v, want %v", err, errTooManyStreams)
@@ -100,7 +100,7 @@ func TestSlotsEnterAfterLeave(t *testing.T) {
 }
 
 func TestSlotsEnterAllocatesOnlyTheClosure(t *testing.T) {
-	s := newSlots(1)
+	s := newSlots(1, 1)
 	tenant := "name:" + t.Name()
 	got := testing.AllocsPerRun(1000, func() {
 		leave, err := s.enter(tenant, 1, 1)
@@ -120,7 +120,7 @@ func TestSlotsEnterConcurrently(t *testing.T) {
 		maxTotal  = 20
 		maxPerKey = 4
 	)
-	s := newSlots(1)
+	s := newSlots(1, 1)
 	var inside atomic.Int64
 	var perTenant [tenants]atomic.Int64
 	var refused, admitted atomic.Int64
@@ -175,7 +175,7 @@ func TestSlotsLeaseOutcomes(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := newSlots(1)
+				s := newSlots(1, 1)
 				holder := mustLease(t, s)
 				if tt.freeAfter > 0 {
 					time.AfterFunc(tt.freeAfter, holder)
@@ -187,7 +187,7 @@ func TestSlotsLeaseOutcomes(t *testing.T) {
 					defer cancel()
 				}
 				start := time.Now()
-				release, err := s.lease(ctx, tt.queueLen, tt.wait)
+				release, err := s.lease(ctx, 0, tt.queueLen, tt.wait)
 				if !errors.Is(err, tt.want) {
 					t.Fatalf("lease = %v, want %v", err, tt.want)
 				}
@@ -205,10 +205,10 @@ func TestSlotsLeaseOutcomes(t *testing.T) {
 }
 
 func TestSlotsLeaseOfGoneClient(t *testing.T) {
-	s := newSlots(1)
+	s := newSlots(1, 1)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := s.lease(ctx, 1, time.Minute); !errors.Is(err, context.Canceled) {
+	if _, err := s.lease(ctx, 0, 1, time.Minute); !errors.Is(err, context.Canceled) {
 		t.Fatalf("lease with a free place = %v, want %v", err, context.Canceled)
 	}
 	mustLease(t, s)() // the place is still free
@@ -220,12 +220,12 @@ func TestSlotsLeaseOfGoneClient(t *testing.T) {
 func TestSlotsLeaseInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const waiters = 8
-		s := newSlots(1)
+		s := newSlots(1, 1)
 		release := mustLease(t, s)
 		served := make(chan int)
 		for i := range waiters {
 			go func() {
-				release, err := s.lease(t.Context(), waiters, time.Hour)
+				release, err := s.lease(t.Context(), 0, waiters, time.Hour)
 				if err != nil {
 					t.Errorf("waiter %d: %v", i, err)
 					return
@@ -235,7 +235,7 @@ func TestSlotsLeaseInOrder(t *testing.T) {
 			}()
 			synctest.Wait() // now it is in the queue
 		}
-		if _, err := s.lease(t.Context(), waiters, time.Hour); !errors.Is(err, errQueueFull) {
+		if _, err := s.lease(t.Context(), 0, waiters, time.Hour); !errors.Is(err, errQueueFull) {
 			t.Errorf("L06 the queue takes more than its length: %v", err)
 		}
 		release()
@@ -253,23 +253,23 @@ func TestSlotsLeaseInOrder(t *testing.T) {
 // waited long enough, makes room in the queue at once.
 func TestSlotsLeaseFreesItsPlaceInTheQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSlots(1)
+		s := newSlots(1, 1)
 		release := mustLease(t, s)
 		ctx, cancel := context.WithCancel(t.Context())
 		left := make(chan error)
 		go func() {
-			_, err := s.lease(ctx, 1, time.Hour)
+			_, err := s.lease(ctx, 0, 1, time.Hour)
 			left <- err
 		}()
 		synctest.Wait()
-		if _, err := s.lease(t.Context(), 1, time.Hour); !errors.Is(err, errQueueFull) {
+		if _, err := s.lease(t.Context(), 0, 1, time.Hour); !errors.Is(err, errQueueFull) {
 			t.Fatalf("full queue: %v, want %v", err, errQueueFull)
 		}
 		cancel()
 		if err := <-left; !errors.Is(err, context.Canceled) {
 			t.Errorf("the client who left got %v, want %v", err, context.Canceled)
 		}
-		if _, err := s.lease(t.Context(), 1, time.Second); !errors.Is(err, errQueueFull) {
+		if _, err := s.lease(t.Context(), 0, 1, time.Second); !errors.Is(err, errQueueFull) {
 			t.Errorf("waited: %v, want %v", err, errQueueFull)
 		}
 		release()
@@ -281,7 +281,7 @@ func TestSlotsLeaseFreesItsPlaceInTheQueue(t *testing.T) {
 func TestSlotsLeaseConcurrently(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const places = 3
-		s := newSlots(places)
+		s := newSlots(1, places)
 		var busy, got, refused, gone atomic.Int64
 		var wg sync.WaitGroup
 		for worker := range 40 {
@@ -289,7 +289,7 @@ func TestSlotsLeaseConcurrently(t *testing.T) {
 				rnd := rand.New(rand.NewPCG(uint64(worker), 2))
 				for range 25 {
 					ctx, cancel := context.WithTimeout(t.Context(), time.Duration(1+rnd.IntN(50))*time.Millisecond)
-					release, err := s.lease(ctx, 16, time.Duration(1+rnd.IntN(50))*time.Millisecond)
+					release, err := s.lease(ctx, 0, 16, time.Duration(1+rnd.IntN(50))*time.Millisecond)
 					cancel()
 					switch {
 					case errors.Is(err, errQueueFull):
@@ -320,7 +320,7 @@ func TestSlotsLeaseConcurrently(t *testing.T) {
 }
 
 func BenchmarkSlotsEnter(b *testing.B) {
-	s := newSlots(1)
+	s := newSlots(1, 1)
 	b.ReportAllocs()
 	for b.Loop() {
 		leave, err := s.enter("name:bench", 1, 1)

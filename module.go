@@ -10,7 +10,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-qwen/caddy-qwen/qwen"
-	"github.com/caddy-qwen/caddy-qwen/session"
 )
 
 func init() {
@@ -56,8 +55,12 @@ func init() {
 // `{env.VALID_TOKENS}`, and if there are none, a random key is made, stored in
 // Caddy's data directory and printed by `caddy qwen key`.
 type Handler struct {
-	// The owner's account. At most one. Default: an account whose cookies are
-	// `{env.QWEN_COOKIES}` and whose token is `{env.QWEN_AUTH_TOKEN}`.
+	// The owner's accounts. The first answers; another one takes its place only
+	// while the site refuses its credential as expired, or cannot be reached with it,
+	// never because of a limit. A conversation stays with its account as long as
+	// that works. Default: an account whose cookies are `{env.QWEN_COOKIES}` and whose
+	// token is `{env.QWEN_AUTH_TOKEN}`; if both are empty, the account that
+	// `caddy qwen import` has written.
 	Accounts []*Account `json:"accounts,omitempty"`
 
 	// The keys that clients present as `Authorization: Bearer <key>` or as
@@ -78,6 +81,10 @@ type Handler struct {
 
 	// The address of the site, without a path. Default: `https://chat.qwen.ai`.
 	BaseURL string `json:"base_url,omitempty"`
+
+	// The address of the host that renews access tokens, without a path. Default:
+	// `https://auth.qwen.ai`.
+	AuthBaseURL string `json:"auth_base_url,omitempty"`
 
 	// The front-end version that the site's own web client reports in the
 	// `version` header. The site refuses completions without one.
@@ -228,16 +235,16 @@ type Handler struct {
 	QueueWait caddy.Duration `json:"queue_wait,omitempty"`
 
 	logger      *zap.Logger
-	client      *qwen.Client
-	credential  qwen.Credential
+	client      *qwen.Client // of which each account has its own
+	accounts    []*account
+	watcher     *background // of the accounts
 	callers     *callers
 	cors        *cors
 	stateKey    stateKey
 	provisioned bool // a share of the state is held
 
-	sessionStore SessionStore   // nil without a record of conversations
-	accountID    session.Digest // of the account on the site
-	housekeeper  *housekeeper   // nil without a record
+	sessionStore SessionStore // nil without a record of conversations
+	housekeeper  *background  // of the record
 
 	*files
 }
@@ -259,6 +266,10 @@ type Account struct {
 	// Further request headers exactly as the owner's browser sends them, such
 	// as `User-Agent`, `bx-ua` or `bx-umidtoken`.
 	Headers map[string]string `json:"headers,omitempty"`
+
+	// A file that holds all this in place of the other fields, as `caddy qwen import`
+	// writes it. When it changes, what it holds is taken up at once.
+	File string `json:"file,omitempty"`
 }
 
 // APIKey is one or more keys of one caller.

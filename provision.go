@@ -14,13 +14,6 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/caddy-qwen/caddy-qwen/qwen"
-	"github.com/caddy-qwen/caddy-qwen/session"
-)
-
-// The account and the keys that apply when none are configured.
-const (
-	envCookies = "{env.QWEN_COOKIES}"
-	envToken   = "{env.QWEN_AUTH_TOKEN}"
 )
 
 // defaultTransport is Caddy's own transport. Its default of 32 idle connections
@@ -37,9 +30,6 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	repl := caddy.NewReplacer()
-	if err := h.resolveAccount(repl); err != nil {
-		return err
-	}
 	var err error
 	var warnings []string
 	if h.callers, warnings, err = newCallers(h.Auth, h.APIKeys, repl); err != nil {
@@ -54,13 +44,16 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := h.setUpClient(ctx); err != nil {
 		return err
 	}
+	if err := h.setUpAccounts(ctx, repl); err != nil {
+		return err
+	}
 	if err := h.setUpFiles(ctx); err != nil {
 		return err
 	}
 	if err := h.setUpSessions(ctx); err != nil {
 		return err
 	}
-	h.stateKey = newStateKey(h.BaseURL, h.credential, h.MaxStreamsPerAccount)
+	h.stateKey = newStateKey(h.accounts, h.MaxStreamsPerAccount)
 	if _, err := h.stateKey.acquire(); err != nil {
 		return err
 	}
@@ -72,6 +65,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 func (h *Handler) setDefaults() {
 	orDefault(&h.Auth, authKeys)
 	orDefault(&h.BaseURL, "https://chat.qwen.ai")
+	orDefault(&h.AuthBaseURL, "https://auth.qwen.ai")
 	orDefault(&h.FrontendVersion, "0.3.12")
 	orDefault(&h.Chats, chatsKeep)
 	orDefault(&h.Heartbeat, caddy.Duration(15*time.Second))
@@ -109,50 +103,6 @@ func (h *Handler) publicModels() bool { return h.PublicModels == nil || *h.Publi
 
 // stsEndpoint reports whether callers may have upload grants of their own.
 func (h *Handler) stsEndpoint() bool { return h.STSEndpoint == nil || *h.STSEndpoint }
-
-// resolveAccount puts values in place of the account's placeholders. Only the
-// account that applies without configuration may come out empty.
-func (h *Handler) resolveAccount(repl *caddy.Replacer) error {
-	if len(h.Accounts) == 0 {
-		h.credential.Cookies = strings.TrimSpace(repl.ReplaceAll(envCookies, ""))
-		h.credential.Token = strings.TrimSpace(repl.ReplaceAll(envToken, ""))
-		return checkCredential(h.credential)
-	}
-	if len(h.Accounts) > 1 {
-		return errors.New("accounts: one handler serves one account")
-	}
-	account := h.Accounts[0]
-	h.credential.Header = make(http.Header, len(account.Headers))
-	for name, value := range account.Headers {
-		resolved, err := repl.ReplaceOrErr(value, true, true)
-		if err != nil {
-			return fmt.Errorf("account: header %s: %w", name, err)
-		}
-		h.credential.Header.Set(name, resolved)
-	}
-	for _, field := range []struct {
-		name, value string
-		to          *string
-	}{{"cookies", account.Cookies, &h.credential.Cookies}, {"token", account.Token, &h.credential.Token}} {
-		resolved, err := repl.ReplaceOrErr(field.value, true, true)
-		if err != nil {
-			return fmt.Errorf("account: %s: %w", field.name, err)
-		}
-		*field.to = strings.TrimSpace(resolved)
-	}
-	if h.credential.Empty() {
-		return errors.New("account: neither cookies nor token are given")
-	}
-	return checkCredential(h.credential)
-}
-
-// accountLabel is the account's name in logs.
-func (h *Handler) accountLabel() string {
-	if len(h.Accounts) > 0 && h.Accounts[0].Label != "" {
-		return h.Accounts[0].Label
-	}
-	return "default"
-}
 
 // checkCredential refuses what cannot be sent, without repeating it.
 func checkCredential(c qwen.Credential) error {
@@ -192,7 +142,10 @@ func (h *Handler) setUpClient(ctx caddy.Context) error {
 	if !ok {
 		return fmt.Errorf("transport: %T cannot make HTTP requests", mod)
 	}
-	h.client = &qwen.Client{BaseURL: strings.TrimSuffix(h.BaseURL, "/"), Version: h.FrontendVersion, Transport: ownVars{transport}}
+	h.client = &qwen.Client{
+		BaseURL: strings.TrimSuffix(h.BaseURL, "/"), AuthURL: strings.TrimSuffix(h.AuthBaseURL, "/"),
+		Version: h.FrontendVersion, Transport: ownVars{transport},
+	}
 	return nil
 }
 
@@ -211,7 +164,6 @@ func (t ownVars) RoundTrip(r *http.Request) (*http.Response, error) {
 // setUpSessions loads the module that keeps conversations, and has its store
 // opened when the configuration has been started.
 func (h *Handler) setUpSessions(ctx caddy.Context) error {
-	h.accountID = session.Of("account", h.BaseURL, h.credential.Identity())
 	if h.SessionsRaw == nil {
 		h.SessionsRaw = json.RawMessage(`{"store":"sqlite"}`)
 	}
@@ -226,7 +178,7 @@ func (h *Handler) setUpSessions(ctx caddy.Context) error {
 	if !ok {
 		return fmt.Errorf("sessions: %T does not keep conversations", mod)
 	}
-	h.sessionStore, h.housekeeper = store, new(housekeeper)
+	h.sessionStore, h.housekeeper = store, new(background)
 	return onStart(ctx, h.startHousekeeping)
 }
 
@@ -234,6 +186,9 @@ func (h *Handler) setUpSessions(ctx caddy.Context) error {
 func (h *Handler) Validate() error {
 	if err := checkBaseURL(h.BaseURL); err != nil {
 		return fmt.Errorf("base_url: %w", err)
+	}
+	if err := checkBaseURL(h.AuthBaseURL); err != nil {
+		return fmt.Errorf("auth_base_url: %w", err)
 	}
 	for name, n := range map[string]int64{
 		"heartbeat": int64(h.Heartbeat), "first_byte_hold": int64(h.FirstByteHold),
@@ -283,23 +238,27 @@ func (h *Handler) validateChats() error {
 	return nil
 }
 
-// Cleanup gives up the handler's share of the state. Requests that are still
+// Cleanup gives up the handler's share of the accounts and of the state. Requests that are still
 // being answered have their own. It is also called if Provision has failed.
 func (h *Handler) Cleanup() error {
-	if h.housekeeper != nil {
-		h.housekeeper.stop()
+	h.housekeeper.stop()
+	h.watcher.stop()
+	var errs []error
+	for _, a := range h.accounts {
+		errs = append(errs, a.release())
 	}
-	if !h.provisioned {
-		return nil
+	h.accounts = nil
+	if h.provisioned {
+		h.provisioned = false
+		errs = append(errs, h.stateKey.release())
 	}
-	h.provisioned = false
-	return h.stateKey.release()
+	return errors.Join(errs...)
 }
 
 // homeState tells the start page what is set up.
 func (h *Handler) homeState() homeState {
 	return homeState{
-		HasCredential: !h.credential.Empty(),
+		HasCredential: h.hasCredential(),
 		Auth:          h.Auth,
 		GeneratedKey:  h.callers.generated != nil,
 		PublicModels:  h.publicModels(),

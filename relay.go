@@ -165,6 +165,7 @@ func (x *relay) uploading(percent int) error {
 func (x *relay) event(ev qwen.Event) (over bool, err error) {
 	switch ev.Kind {
 	case qwen.Failed:
+		x.up.account.failed(x.up.account, x.up.account.credential(), x.turn.model, ev.Err)
 		return false, ev.Err
 	case qwen.Finished:
 		reason := "stop"
@@ -178,6 +179,9 @@ func (x *relay) event(ev qwen.Event) (over bool, err error) {
 		// The model thinks again after a tool. Clients take reasoning after text
 		// for a new message, so that it is left out.
 		return false, nil
+	}
+	if x.size == 0 {
+		x.up.account.accepted(x.up.account, true)
 	}
 	x.answered = ev.Kind == qwen.Answer
 	x.info.heard(x.heard)

@@ -37,7 +37,8 @@ func mustOpenRelay(tb testing.TB, data []byte) (*relay, *nullWriter) {
 	h.setDefaults()
 	h.MaxAnswer = math.MaxInt64
 	x := newRelay(h, w, nil, openai.NewStream("chatcmpl-1", "qwen3.7-plus", 1790000000, true), true, time.Now())
-	x.up, x.turn, x.info = new(upstream), &turn{conversation: &conversation{h: h, keep: true}}, new(requestInfo)
+	x.up, x.turn = &upstream{account: &account{keeper: new(keeper)}}, &turn{conversation: &conversation{h: h, keep: true}}
+	x.info = new(requestInfo)
 	tb.Cleanup(func() { x.timer.Stop() })
 	mustTake(tb, x, data)
 	if !x.opened || w.flushed == 0 {

@@ -62,6 +62,7 @@ func logEncoder(t *testing.T, config []byte, format string) []byte {
 func provoke(g *gateway) (failures []string) {
 	request := func(body string, header ...string) {
 		g.t.Helper()
+		g.accept()
 		if got := g.do(http.MethodPost, chatPath, body, header...); got.status != http.StatusOK || strings.Contains(got.body, `"error"`) {
 			failures = append(failures, got.body)
 		}

@@ -2,15 +2,11 @@ package caddyqwen
 
 import (
 	"crypto/sha256"
-	"fmt"
-	"maps"
-	"slices"
 	"sync"
 
 	"github.com/caddyserver/caddy/v2"
 	"golang.org/x/sync/semaphore"
 
-	"github.com/caddy-qwen/caddy-qwen/qwen"
 	"github.com/caddy-qwen/caddy-qwen/session"
 )
 
@@ -18,7 +14,7 @@ import (
 // over the state of the old one, and the old one's requests keep theirs.
 var states = caddy.NewUsagePool()
 
-// state is what all handlers with the same account share: who is being served,
+// state is what all handlers with the same accounts share: who is being served,
 // and the models of the site.
 type state struct {
 	slots   *slots
@@ -47,24 +43,25 @@ func (*state) Destruct() error { return nil }
 
 // stateKey names a state: all that decides what it is about.
 type stateKey struct {
-	account    [sha256.Size]byte // of the site's address and the credential
+	accounts   [sha256.Size]byte // of where their credentials come from
+	count      int               // of accounts
 	perAccount int               // max_streams_per_account
 }
 
-func newStateKey(baseURL string, cred qwen.Credential, perAccount int) stateKey {
+func newStateKey(accounts []*account, perAccount int) stateKey {
 	h := sha256.New()
-	fmt.Fprintf(h, "%q %q %q", baseURL, cred.Cookies, cred.Token)
-	for _, name := range slices.Sorted(maps.Keys(cred.Header)) {
-		fmt.Fprintf(h, " %q %q", name, cred.Header[name])
+	for _, a := range accounts {
+		key := a.source.key()
+		h.Write(key[:])
 	}
-	return stateKey{account: [sha256.Size]byte(h.Sum(nil)), perAccount: perAccount}
+	return stateKey{accounts: [sha256.Size]byte(h.Sum(nil)), count: len(accounts), perAccount: perAccount}
 }
 
 // acquire returns the state with this key. Who got it must call release once.
 func (k stateKey) acquire() (*state, error) {
 	value, _, err := states.LoadOrNew(k, func() (caddy.Destructor, error) {
 		return &state{
-			slots:   newSlots(k.perAccount),
+			slots:   newSlots(k.count, k.perAccount),
 			catalog: newCatalog(),
 			bodies:  semaphore.NewWeighted(bodyMemory),
 			files:   session.NewMemoryFiles(memoryFiles),

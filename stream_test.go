@@ -516,6 +516,7 @@ func TestStreamRefusedBeforeText(t *testing.T) {
 	for _, tt := range tests {
 		for _, mode := range []string{"true", "false"} {
 			t.Run("ER-03 "+tt.name+", stream "+mode, func(t *testing.T) {
+				g.accept()
 				g.site.Reply(tt.reply)
 				r := g.chat("Hi", `"stream":`+mode)
 				if r.status != tt.status || r.header.Get("Content-Type") != "application/json" || r.code() == "" {

@@ -44,12 +44,21 @@ func TestTransportThroughProxy(t *testing.T) {
 	g.slotsFree()
 }
 
+// mustContext returns what handlers are provisioned with, of a Caddy that never
+// starts.
+func mustContext(t *testing.T) caddy.Context {
+	t.Helper()
+	off := false
+	ctx, err := caddy.ProvisionContext(&caddy.Config{Admin: &caddy.AdminConfig{Disabled: true, Config: &caddy.ConfigSettings{Persist: &off}}})
+	must(t, err)
+	return ctx
+}
+
 // mustProvision returns a handler in front of a site, without a Caddy around it.
 func mustProvision(t *testing.T, h *Handler) *Handler {
 	t.Helper()
 	h.SessionsRaw = json.RawMessage(`{"store":"off"}`) // a store needs a Caddy that starts
-	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
-	t.Cleanup(cancel)
+	ctx := mustContext(t)
 	t.Cleanup(func() {
 		if err := h.Cleanup(); err != nil {
 			t.Error(err)
@@ -97,7 +106,7 @@ func TestAccountHeaders(t *testing.T) {
 		"Accept-Encoding": true, "content-type": true, "Content-Length": true, "Cookie": true, "authorization": true, "Host": true,
 		"User-Agent": false, "bx-ua": false, "sec-fetch-mode": false,
 	} {
-		ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
+		ctx := mustContext(t)
 		h := &Handler{
 			Accounts:    []*Account{{Token: testToken, Headers: map[string]string{header: "value"}}},
 			SessionsRaw: json.RawMessage(`{"store":"off"}`), // a store needs a Caddy that starts
@@ -109,6 +118,5 @@ func TestAccountHeaders(t *testing.T) {
 		if err := h.Cleanup(); err != nil {
 			t.Error(err)
 		}
-		cancel()
 	}
 }

@@ -50,10 +50,12 @@ const (
 // the turn holds there, and gives it back when the turn is over, aborted or not.
 type upstream struct {
 	h        *Handler
-	turn     turn      // as it was at the beginning
-	tenant   string    // of the conversation
-	parentID string    // of the answer that the turn follows, or empty
-	shared   *sessions // nil without a record of conversations
+	turn     turn           // as it was at the beginning
+	tenant   string         // of the conversation
+	account  *account       // that it is with
+	owner    session.Digest // of the chat: the account when the turn began
+	parentID string         // of the answer that the turn follows, or empty
+	shared   *sessions      // nil without a record of conversations
 
 	place atomic.Pointer[func()] // gives back the place of the account; nil if another has it
 
@@ -89,9 +91,10 @@ func (h *Handler) begin(ctx context.Context, t *turn, earlier *upstream) (*upstr
 	if err != nil {
 		return nil, err
 	}
-	place := earlier.handOver()
+	c := t.conversation
+	place := earlier.handOver(c.account)
 	if place == nil {
-		release, err := h.place(ctx, shared)
+		release, err := h.place(ctx, shared, c.account)
 		if err != nil {
 			h.stateKey.release()
 			return nil, err
@@ -101,10 +104,9 @@ func (h *Handler) begin(ctx context.Context, t *turn, earlier *upstream) (*upstr
 	// The request's context ends when its handler returns, which is before the
 	// end of the stream is read and before an aborted answer is stopped.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	c := t.conversation
 	u := &upstream{
 		h: h, turn: *t, cancel: cancel,
-		tenant: c.tenant, shared: h.sessions(),
+		tenant: c.tenant, account: c.account, owner: c.owner, shared: h.sessions(),
 		chatID: c.place.ChatID, parentID: c.place.ParentID, lease: c.lease,
 		reads:   make(chan read),
 		settled: make(chan struct{}),
@@ -124,10 +126,10 @@ func (h *Handler) begin(ctx context.Context, t *turn, earlier *upstream) (*upstr
 	return u, nil
 }
 
-// handOver returns what gives back the place of the account, which is the
+// handOver returns what gives back the place of an account, which is the
 // caller's from then on, or nil if there is none.
-func (u *upstream) handOver() *func() {
-	if u == nil {
+func (u *upstream) handOver(a *account) *func() {
+	if u == nil || u.account != a {
 		return nil
 	}
 	return u.place.Swap(nil)
@@ -195,7 +197,7 @@ func (u *upstream) reserve(ctx context.Context) {
 	if u.shared == nil {
 		return
 	}
-	u.lease = u.shared.take(chatKey{u.h.accountID, u.chatID})
+	u.lease = u.shared.take(chatKey{u.owner, u.chatID})
 	if u.h.Chats != chatsKeep {
 		u.shared.addChat(context.WithoutCancel(ctx), u.h.logger, u.chat())
 	}
@@ -208,7 +210,7 @@ func (u *upstream) leave(ctx context.Context, opened bool, err error) {
 	ctx = context.WithoutCancel(ctx)
 	switch {
 	case u.h.Chats == chatsTemporary && !resting(err):
-		u.h.deleteTemporary(ctx, u.shared, u.chatID)
+		u.h.deleteTemporary(ctx, u.shared, u.account, chatKey{u.owner, u.chatID})
 	case u.h.Chats == chatsKeep && opened && !u.recorded && u.shared != nil:
 		u.shared.addChat(ctx, u.h.logger, u.chat()) // its caller can still delete it
 	}
@@ -218,7 +220,7 @@ func (u *upstream) leave(ctx context.Context, opened bool, err error) {
 func (u *upstream) chat() session.Chat {
 	now := time.Now()
 	return session.Chat{
-		Account: u.h.accountID, ID: u.chatID, Tenant: u.tenant, Model: u.turn.model,
+		Account: u.owner, ID: u.chatID, Tenant: u.tenant, Model: u.turn.model,
 		Disposable: u.h.Chats != chatsKeep, Created: now, Used: now,
 	}
 }
@@ -241,14 +243,19 @@ func (u *upstream) openChat(ctx context.Context) (string, error) {
 
 // newChat opens a chat. One that is to be deleted must not get lost, so that a
 // client that leaves does not end the call at once.
-func (u *upstream) newChat(ctx context.Context) (string, error) {
-	if u.h.Chats == chatsKeep {
-		return u.h.client.NewChat(ctx, u.h.credential, u.turn.model)
+func (u *upstream) newChat(ctx context.Context) (id string, err error) {
+	if u.h.Chats != chatsKeep {
+		leaving := ctx
+		calling, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		defer cancel()
+		defer context.AfterFunc(leaving, func() { time.AfterFunc(openTime, cancel) })()
+		ctx = calling
 	}
-	calling, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	defer cancel()
-	defer context.AfterFunc(ctx, func() { time.AfterFunc(openTime, cancel) })()
-	return u.h.client.NewChat(calling, u.h.credential, u.turn.model)
+	err = u.account.call(ctx, u.turn.model, func(c *qwen.Client, cred qwen.Credential) error {
+		id, err = c.NewChat(ctx, cred, u.turn.model)
+		return err
+	})
+	return id, err
 }
 
 // passing reports whether a failure to open a chat may be over in a moment.
@@ -264,9 +271,13 @@ func (u *upstream) converse(ctx context.Context, files []qwen.File) (writing boo
 	if ctx.Err() != nil {
 		return false, nil
 	}
-	stream, err := u.h.client.Complete(ctx, u.h.credential, qwen.Completion{
-		ChatID: u.chatID, ParentID: u.parentID, Model: u.turn.model, Prompt: u.turn.prompt, Files: files,
-		Thinking: u.turn.thinking, Budget: u.turn.budget,
+	var stream io.ReadCloser
+	err := u.account.call(ctx, u.turn.model, func(c *qwen.Client, cred qwen.Credential) (err error) {
+		stream, err = c.Complete(ctx, cred, qwen.Completion{
+			ChatID: u.chatID, ParentID: u.parentID, Model: u.turn.model, Prompt: u.turn.prompt, Files: files,
+			Thinking: u.turn.thinking, Budget: u.turn.budget,
+		})
+		return err
 	})
 	if err != nil && ctx.Err() != nil {
 		time.Sleep(arrivalTime)
@@ -331,5 +342,5 @@ func (u *upstream) aborted(ctx context.Context) bool {
 func (u *upstream) stop(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
 	defer cancel()
-	_ = u.h.client.Stop(ctx, u.h.credential, u.chatID, u.responseID)
+	_ = u.account.client.Stop(ctx, u.account.credential(), u.chatID, u.responseID)
 }

@@ -53,8 +53,9 @@ var errReadTooLong = errors.New("the site takes too long to read the document")
 
 // upload is one upload.
 type upload struct {
-	h     *Handler
-	files *knownFiles
+	h       *Handler
+	account *account
+	files   *knownFiles
 	*content
 	param   string // names the file in errors
 	purpose string // empty: it is not listed
@@ -68,7 +69,7 @@ type upload struct {
 // file as it is known from then on. The URL of a new one is signed.
 func (u *upload) run(ctx context.Context) (*session.File, string, error) {
 	if u.purpose == "" { // a file of its own may be expected otherwise
-		if same := u.files.same(ctx, u.content); same != nil {
+		if same := u.files.same(ctx, u.account, u.content); same != nil {
 			return same, same.URL, nil
 		}
 	}
@@ -87,7 +88,7 @@ func (u *upload) run(ctx context.Context) (*session.File, string, error) {
 		}
 	}
 	f := u.record(grant)
-	if err := u.files.add(ctx, *f); err != nil && u.purpose != "" {
+	if err := u.files.add(ctx, u.account, *f); err != nil && u.purpose != "" {
 		return nil, "", errNoSessions
 	}
 	return f, grant.URL, nil
@@ -137,9 +138,18 @@ func (u *upload) transfer(ctx context.Context) (qwen.Grant, error) {
 }
 
 func (u *upload) grant(ctx context.Context) (qwen.Grant, error) {
+	return u.account.grant(ctx, u.name, u.Size(), u.Kind.String())
+}
+
+// grant gets an upload grant.
+func (a *account) grant(ctx context.Context, name string, size int64, kind string) (g qwen.Grant, err error) {
 	ctx, cancel := context.WithTimeout(ctx, grantTime)
 	defer cancel()
-	return u.h.client.GrantUpload(ctx, u.h.credential, u.name, u.Size(), u.Kind.String())
+	err = a.call(ctx, "", func(c *qwen.Client, cred qwen.Credential) error {
+		g, err = c.GrantUpload(ctx, cred, name, size, kind)
+		return err
+	})
+	return g, err
 }
 
 func storageGrant(g qwen.Grant) oss.Grant {
@@ -187,11 +197,16 @@ func (u *upload) progress() func(sent int64) {
 func (u *upload) parse(ctx context.Context, fileID string) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, time.Duration(u.h.IdleTimeout), errReadTooLong)
 	defer cancel()
-	err := u.h.client.Parse(ctx, u.h.credential, fileID)
+	err := u.account.call(ctx, "", func(c *qwen.Client, cred qwen.Credential) error {
+		return c.Parse(ctx, cred, fileID)
+	})
 	for pause := parsePause; err == nil; pause = min(2*pause, parseMaxPause) {
 		var state qwen.ParseState
 		var reason string
-		state, reason, err = u.h.client.ParseStatus(ctx, u.h.credential, fileID)
+		err = u.account.call(ctx, "", func(c *qwen.Client, cred qwen.Credential) error {
+			state, reason, err = c.ParseStatus(ctx, cred, fileID)
+			return err
+		})
 		switch {
 		case err != nil && passing(err):
 			err = sleep(ctx, pause) // it may be over when the next question is asked

@@ -1,0 +1,302 @@
+package caddyqwen
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+	"golang.org/x/sync/singleflight"
+
+	"github.com/caddy-qwen/caddy-qwen/qwen"
+	"github.com/caddy-qwen/caddy-qwen/session"
+)
+
+// keepers holds the accounts in use, so that a reload changes nothing of what is
+// known of them, and handlers with the same account share it.
+var keepers = caddy.NewUsagePool()
+
+// accountSource is where the owner has put a credential.
+type accountSource struct {
+	baseURL string
+	given   qwen.Credential // without a path
+	path    string          // of an account file
+	// optional tells that there may be no file yet.
+	optional bool
+}
+
+// keeperKey names a keeper: all that decides what it is about.
+type keeperKey [sha256.Size]byte
+
+func (s accountSource) key() keeperKey {
+	return sha256.Sum256(fmt.Appendf(nil, "%q %q %x", s.baseURL, s.path, s.given.Fingerprint()))
+}
+
+// keeper keeps the credential of an account usable, and what is known of the
+// account. All methods are safe for concurrent use.
+type keeper struct {
+	source accountSource
+	label  string
+
+	flight singleflight.Group // renewals
+	wake   chan struct{}      // has a watch look after the account, of which there may be several
+	saving sync.Mutex         // held while the state file is written
+
+	mu       sync.Mutex
+	supplied qwen.Credential // as the owner has put it
+	cred     qwen.Credential // the same, with what has been renewed since
+	file     fs.FileInfo     // of the account file that was read
+	fileErr  string          // why it could not be read when it was tried last
+	restored bool            // the state file was looked for
+	saved    fs.FileInfo     // of the state file as it was last read or written
+	unsaved  bool            // the state file is behind
+	saveErr  bool            // it could not be written when it was tried last
+
+	health    health
+	absences  int       // times in a row that the site could not be reached
+	away      time.Time // other accounts are taken first until then
+	nextProbe time.Time
+	nextRenew time.Time // no renewal is tried before
+	failures  int       // renewals in a row that have failed
+	warned    time.Duration
+}
+
+// acquireKeeper returns the keeper of a source. It reads an account file that must
+// be there. Who got it must call release.
+func acquireKeeper(label string, s accountSource) (*keeper, error) {
+	value, _, err := keepers.LoadOrNew(s.key(), func() (caddy.Destructor, error) {
+		k := &keeper{source: s, label: label, supplied: s.given, cred: s.given, wake: make(chan struct{}, 1)}
+		if s.path == "" {
+			return k, nil
+		}
+		return k, k.readFile()
+	})
+	if err != nil {
+		return nil, err
+	}
+	return value.(*keeper), nil
+}
+
+func (k *keeper) release() error {
+	_, err := keepers.Delete(k.source.key())
+	return err
+}
+
+// Destruct saves what is not saved yet.
+func (k *keeper) Destruct() error {
+	k.mu.Lock()
+	unsaved := k.unsaved
+	k.mu.Unlock()
+	if unsaved {
+		return k.save()
+	}
+	return nil
+}
+
+// readFile takes up what the owner has put into the account file. It is called
+// with the lock, or before anybody else has the keeper.
+func (k *keeper) readFile() error {
+	cred, info, err := readAccountFile(k.source.path)
+	if errors.Is(err, fs.ErrNotExist) && k.source.optional {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	k.file = info
+	if cred.Fingerprint() != k.supplied.Fingerprint() {
+		k.supply(cred)
+	}
+	return nil
+}
+
+// supply takes up a credential that the owner has supplied. What was known of the
+// old one says nothing about it. It is called with the lock.
+func (k *keeper) supply(cred qwen.Credential) {
+	k.supplied, k.cred = cred, cred
+	k.health, k.restored, k.saved = health{}, false, nil
+	k.absences, k.away = 0, time.Time{}
+	k.nextProbe, k.nextRenew, k.failures, k.warned = time.Time{}, time.Time{}, 0, 0
+}
+
+// look takes up what has changed on disk: the account file, the state file when the
+// keeper is new, and when the account rests, whether the owner has cleared that. It
+// is called with the lock.
+func (k *keeper) look(logger *zap.Logger) {
+	if k.source.path != "" {
+		k.lookAtFile(logger)
+	}
+	if !k.restored || k.health.resting() || len(k.health.Quotas) > 0 {
+		k.restore(logger)
+	}
+}
+
+func (k *keeper) lookAtFile(logger *zap.Logger) {
+	info, err := os.Stat(k.source.path)
+	if err == nil && k.file != nil && sameContent(info, k.file) {
+		return
+	}
+	before := k.supplied.Fingerprint()
+	if err = k.readFile(); err != nil {
+		if text := err.Error(); text != k.fileErr {
+			k.fileErr = text
+			logger.Error("the account file cannot be read; what it held before is used further", zap.Error(err))
+		}
+		return
+	}
+	if k.fileErr = ""; k.supplied.Fingerprint() != before {
+		logger.Info("the account file has been read", zap.String("path", k.source.path))
+	}
+}
+
+// id returns the digest by which the account is known in the records.
+func (k *keeper) id() session.Digest {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return session.Of("account", k.source.baseURL, k.supplied.Identity())
+}
+
+// missing reports whether there is no credential.
+func (k *keeper) missing(logger *zap.Logger) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.look(logger)
+	return k.cred.Empty()
+}
+
+// ready reports whether the credential was accepted, and the site reached, of late.
+func (k *keeper) ready(now time.Time) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	expired := k.health.State == accountExpired && k.health.Until.After(now)
+	return !expired && !k.away.After(now) && !k.cred.Empty()
+}
+
+// use returns the credential for a request with a model, or why the site is not to
+// be asked.
+func (k *keeper) use(ctx context.Context, a *account, model string) (qwen.Credential, error) {
+	k.mu.Lock()
+	k.look(a.logger)
+	now := time.Now()
+	cred, due := k.cred, k.renewal(now)
+	var err error
+	if cred.Empty() {
+		err = errNoCredential
+	} else {
+		err = k.health.admit(model, now)
+	}
+	k.mu.Unlock()
+	switch {
+	case err != nil:
+		return cred, err
+	case due == renewalAhead:
+		k.startRenewal(ctx, a)
+	case due == renewalLate:
+		renewed, _ := k.renewed(ctx, a, cred) // if it fails, the site has the last word
+		return renewed, ctx.Err()
+	}
+	return cred, nil
+}
+
+// failed takes note of what the outcome of a call with a credential says about the
+// account.
+func (k *keeper) failed(a *account, cred qwen.Credential, model string, err error) {
+	e := siteError(err)
+	if e == nil {
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if cred.AccessToken() != k.cred.AccessToken() {
+		return // it is about a credential that has been replaced
+	}
+	now := time.Now()
+	switch {
+	case e.Kind == qwen.KindNetwork || e.Kind == qwen.KindTLS:
+		k.absences++
+		k.away = now.Add(min(time.Duration(k.absences)*firstAbsence, longestAbsence))
+	case e.Kind == qwen.KindCredential && model == "":
+		k.nextProbe = now // one odd call is no reason to refuse all others
+		k.stir()
+	default:
+		k.refused(a, e, model, now)
+	}
+}
+
+// refused takes note that the site refuses the account. It is called with the lock.
+func (k *keeper) refused(a *account, e *qwen.Error, model string, now time.Time) {
+	if k.health.failed(e, model, k.untilRenewal(now), now) {
+		k.changed(a.logger, now)
+	}
+}
+
+// stir has a watch look after the account now.
+func (k *keeper) stir() {
+	select {
+	case k.wake <- struct{}{}:
+	default:
+	}
+}
+
+// accepted takes note that the site has accepted the account, at best by the answer
+// of a model.
+func (k *keeper) accepted(a *account, answer bool) {
+	now := time.Now()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.absences, k.away = 0, time.Time{}
+	k.nextProbe = now.Add(jitter(probeInterval))
+	before := k.health.State
+	if news := k.health.accepted(answer, now); news && before != "" {
+		k.changed(a.logger, now)
+	}
+}
+
+// changed tells the owner of a new state, and has it saved. It is called with the
+// lock.
+func (k *keeper) changed(logger *zap.Logger, now time.Time) {
+	if k.health.resting() {
+		k.nextProbe = k.health.Until
+	}
+	k.unsaved = true
+	k.reportLocked(now).log(logger)
+	k.stir()
+}
+
+// setCookies takes up the cookies that the site has set.
+func (k *keeper) setCookies(host string, set []*http.Cookie, now time.Time) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	next := k.cred.WithCookies(host, set, now)
+	if next.Cookies != k.cred.Cookies || next.Token != k.cred.Token {
+		k.cred, k.unsaved = next, true
+	}
+}
+
+func (k *keeper) report(now time.Time) accountReport {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.reportLocked(now)
+}
+
+func (k *keeper) reportLocked(now time.Time) accountReport {
+	r := accountReport{
+		State: k.health.state(now), Until: k.health.until(now),
+		Expires: k.cred.Expires(), Renewable: k.canRenew(),
+		Checked: k.health.Checked, LastError: k.health.LastError, FailedAt: k.health.FailedAt,
+	}
+	if r.State == accountOK && !r.Renewable && !r.Expires.IsZero() && r.Expires.Sub(now) < expiringSoon {
+		r.State = accountExpiring
+	}
+	if k.cred.Empty() {
+		r.LastError = "no_credential"
+	}
+	return r
+}

@@ -1,0 +1,152 @@
+package caddyqwen
+
+import (
+	"context"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/singleflight"
+
+	"github.com/caddy-qwen/caddy-qwen/qwen"
+)
+
+const (
+	// renewalAheadTime is how long before its end an access token is renewed at the
+	// latest: the server's clock may be wrong by as much. Tokens that live for less
+	// than three times as long are renewed after two thirds of their life.
+	renewalAheadTime = 5 * time.Minute
+	// renewalLateTime is how long before its end nobody uses a token any more while
+	// a new one may be had.
+	renewalLateTime = 30 * time.Second
+	// renewalTime bounds one renewal, or one probe.
+	renewalTime = 15 * time.Second
+	// renewalMinPause and renewalMaxPause are the first and the longest pause after
+	// a renewal that has failed on the way. Each further failure doubles it.
+	renewalMinPause = 5 * time.Second
+	renewalMaxPause = 5 * time.Minute
+)
+
+// dueRenewal is how much a renewal of the access token is due.
+type dueRenewal uint8
+
+const (
+	renewalNone  dueRenewal = iota
+	renewalAhead            // the token still serves meanwhile
+	renewalLate             // the token is not to be used any more
+)
+
+// canRenew reports whether a new access token can be had. It is called with the
+// lock.
+func (k *keeper) canRenew() bool { return k.cred.Renewable() }
+
+// renewal reports what is due at a time. It is called with the lock.
+func (k *keeper) renewal(now time.Time) dueRenewal {
+	ahead, late, ok := k.renewalTimes()
+	switch {
+	case !ok || now.Before(k.nextRenew) || now.Before(ahead):
+		return renewalNone
+	case now.Before(late):
+		return renewalAhead
+	}
+	return renewalLate
+}
+
+// renewalTimes returns from when on the token is to be renewed, and from when on it
+// is not to be used. It is called with the lock.
+func (k *keeper) renewalTimes() (ahead, late time.Time, ok bool) {
+	ends := k.cred.Expires()
+	if !k.canRenew() || ends.IsZero() && k.cred.AccessToken() != "" {
+		return ahead, late, false // only the site's answer tells
+	}
+	lead := renewalAheadTime
+	if life := k.cred.Lifetime(); life > 0 {
+		lead = min(lead, life/3)
+	}
+	return ends.Add(-lead), ends.Add(-min(renewalLateTime, lead/2)), true
+}
+
+// untilRenewal returns the time until a renewal may be tried again that has failed
+// on the way, or 0 if another one is not to be expected to succeed. It is called
+// with the lock.
+func (k *keeper) untilRenewal(now time.Time) time.Duration {
+	if wait := k.nextRenew.Sub(now); wait > 0 && wait <= renewalMaxPause {
+		return wait
+	}
+	return 0
+}
+
+// renewed returns a credential that is newer than one that the site has refused or
+// that is about to end, if there is one or can be had.
+func (k *keeper) renewed(ctx context.Context, a *account, old qwen.Credential) (qwen.Credential, bool) {
+	k.mu.Lock()
+	k.look(a.logger)
+	cred, possible := k.cred, k.canRenew() && !time.Now().Before(k.nextRenew)
+	k.mu.Unlock()
+	if cred.AccessToken() != old.AccessToken() {
+		return cred, true
+	}
+	if !possible {
+		return old, false
+	}
+	select {
+	case <-k.startRenewal(ctx, a):
+	case <-ctx.Done():
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.cred, k.cred.AccessToken() != old.AccessToken()
+}
+
+// startRenewal begins a renewal or joins the one that runs. Something comes from the
+// channel when it is over, which nobody needs to receive. However many wait, the site
+// is asked once.
+func (k *keeper) startRenewal(ctx context.Context, a *account) <-chan singleflight.Result {
+	return k.flight.DoChan("", func() (any, error) {
+		k.renew(context.WithoutCancel(ctx), a)
+		return nil, nil
+	})
+}
+
+// renew gets a new access token.
+func (k *keeper) renew(ctx context.Context, a *account) {
+	k.mu.Lock()
+	cred := k.cred
+	due := !time.Now().Before(k.nextRenew)
+	k.mu.Unlock()
+	if !due {
+		return // another renewal has just failed
+	}
+	ctx, cancel := context.WithTimeout(ctx, renewalTime)
+	defer cancel()
+	next, err := a.client.Renew(ctx, cred)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.cred.AccessToken() != cred.AccessToken() {
+		return // the owner has supplied another one meanwhile
+	}
+	now := time.Now()
+	if err != nil {
+		k.renewalFailed(a, err, now)
+		return
+	}
+	k.cred, k.failures, k.nextRenew, k.unsaved = next, 0, time.Time{}, true
+	a.logger.Debug("the access token has been renewed", zap.Time("expires", next.Expires()))
+	if k.health.State == accountExpired {
+		k.health.accepted(false, now)
+		k.changed(a.logger, now)
+	}
+}
+
+// renewalFailed sets the pause until the next renewal. One that was refused needs the
+// owner, and asking again and again would only annoy the site.
+func (k *keeper) renewalFailed(a *account, err error, now time.Time) {
+	pause := min(renewalMinPause<<min(k.failures, 10), renewalMaxPause)
+	if aboutAccount(err) {
+		pause = restAfter(k.failures)
+	}
+	if k.failures == 0 {
+		a.logger.Warn("the access token could not be renewed", siteFields(err)...)
+	}
+	k.failures++
+	k.nextRenew = now.Add(pause)
+}

@@ -1,0 +1,170 @@
+package caddyqwen
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/caddy-qwen/caddy-qwen/qwen"
+	"github.com/caddy-qwen/caddy-qwen/session"
+)
+
+// stateFile is what is kept of an account over restarts, as JSON.
+type stateFile struct {
+	Version int    `json:"version"`
+	Label   string `json:"label"`
+	BaseURL string `json:"base_url"`
+	// Supplied is the digest of the credential that the owner has supplied. What is
+	// known of another one is of no use.
+	Supplied string `json:"supplied"`
+	// Cookies and Token are the credential as the site has renewed it.
+	Cookies string    `json:"cookies,omitempty"`
+	Token   string    `json:"token,omitempty"`
+	Expires time.Time `json:"expires,omitzero"`
+	Updated time.Time `json:"updated"`
+	health
+}
+
+const (
+	stateVersion = 1
+	// stateLife is how long a state file is kept that nobody writes any more. The
+	// longest credential of the site ends before.
+	stateLife = 45 * 24 * time.Hour
+)
+
+// accountsDir is where the state files are: the directory `qwen/accounts` in Caddy's
+// data directory.
+func accountsDir() string { return filepath.Join(caddy.AppDataDir(), "qwen", "accounts") }
+
+// statePath returns the place of the state file. It is called with the lock.
+func (k *keeper) statePath() string {
+	id := session.Of("account", k.source.baseURL, k.supplied.Identity())
+	return filepath.Join(accountsDir(), hex.EncodeToString(id[:16])+".json")
+}
+
+// restore takes up the state file if it has changed since it was read or written
+// here: at the start, and when the owner has cleared a state. It is called with the
+// lock.
+func (k *keeper) restore(logger *zap.Logger) {
+	k.restored = true
+	if k.supplied.Empty() {
+		return
+	}
+	info, err := os.Stat(k.statePath())
+	if err != nil || k.saved != nil && sameContent(info, k.saved) {
+		return
+	}
+	f, info, err := readStateFile(k.statePath())
+	if err != nil {
+		logger.Warn("what is known of the account cannot be read, and will be found out anew", zap.Error(err))
+		k.saved = info
+		return
+	}
+	k.saved = info
+	if f.Supplied != suppliedDigest(k.supplied) {
+		return
+	}
+	kept := k.supplied
+	kept.Cookies, kept.Token = f.Cookies, f.Token
+	if !kept.Empty() && !kept.Expires().Before(k.cred.Expires()) {
+		k.cred = kept
+	}
+	k.health, k.nextProbe = f.health, time.Time{}
+	if k.health.resting() {
+		k.nextProbe = k.health.Until
+	}
+}
+
+func suppliedDigest(c qwen.Credential) string {
+	sum := c.Fingerprint()
+	return hex.EncodeToString(sum[:])
+}
+
+// readStateFile reads a state file.
+func readStateFile(path string) (*stateFile, fs.FileInfo, error) {
+	data, info, err := readSmallFile(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	f := new(stateFile)
+	if json.Unmarshal(data, f) != nil || f.Version != stateVersion {
+		return nil, info, fmt.Errorf("%s is not a state file of this program; delete it", path)
+	}
+	return f, info, nil
+}
+
+// flush saves what is not saved yet.
+func (k *keeper) flush(logger *zap.Logger) {
+	k.mu.Lock()
+	unsaved := k.unsaved
+	k.mu.Unlock()
+	if !unsaved {
+		return
+	}
+	err := k.save()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if failed := err != nil; failed != k.saveErr {
+		if k.saveErr = failed; failed {
+			logger.Warn("what is known of the account cannot be saved; after a restart, it will be found out anew", zap.Error(err))
+		}
+	}
+}
+
+// save writes the state file.
+func (k *keeper) save() error {
+	k.saving.Lock()
+	defer k.saving.Unlock()
+	k.mu.Lock()
+	path, f := k.statePath(), k.stateFile()
+	k.unsaved = false
+	k.mu.Unlock()
+	info, err := writeStateFile(path, f)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if err != nil {
+		k.unsaved = true
+		return err
+	}
+	k.saved = info
+	return nil
+}
+
+func (k *keeper) stateFile() *stateFile {
+	return &stateFile{
+		Version: stateVersion, Label: k.label, BaseURL: k.source.baseURL, Supplied: suppliedDigest(k.supplied),
+		Cookies: k.cred.Cookies, Token: k.cred.Token, Expires: k.cred.Expires(), Updated: time.Now().UTC(),
+		health: k.health.clone(),
+	}
+}
+
+// writeStateFile stores a state file, readable by its owner only.
+func writeStateFile(path string, f *stateFile) (fs.FileInfo, error) {
+	data, err := json.MarshalIndent(f, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	if err := replaceFile(path, append(data, '\n')); err != nil {
+		return nil, err
+	}
+	return os.Stat(path)
+}
+
+// removeOldStates deletes the state files that nobody has written for long. They
+// hold credentials.
+func removeOldStates(now time.Time) {
+	entries, _ := os.ReadDir(accountsDir()) // there may be none
+	for _, entry := range entries {
+		info, err := entry.Info()
+		if err == nil && info.Mode().IsRegular() && now.Sub(info.ModTime()) > stateLife {
+			_ = os.Remove(filepath.Join(accountsDir(), entry.Name())) // the next time, then
+		}
+	}
+}

@@ -1,0 +1,225 @@
+package caddyqwen
+
+import (
+	"context"
+	"math/rand/v2"
+	"net/http"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/caddy-qwen/caddy-qwen/qwen"
+)
+
+const (
+	// probeInterval is about how often the site is asked whether it accepts an
+	// account that nobody uses.
+	probeInterval = 10 * time.Minute
+	// flushInterval is for how long new cookies may not be saved.
+	flushInterval = time.Minute
+	// expiringSoon is how long before its end a token that cannot be renewed begins
+	// to count as expiring.
+	expiringSoon = 7 * 24 * time.Hour
+)
+
+// expiryWarnings are the times before the end of a token that cannot be renewed at
+// which the owner is warned.
+var expiryWarnings = []time.Duration{time.Hour, 24 * time.Hour, expiringSoon}
+
+// jitter returns d, up to a tenth more or less.
+func jitter(d time.Duration) time.Duration {
+	return d - d/10 + rand.N(d/5)
+}
+
+// watch looks after the account until the context ends: its token is renewed ahead
+// of time, and the site is asked from time to time whether it accepts it.
+func (a *account) watch(ctx context.Context) {
+	removeOldStates(time.Now())
+	timer := time.NewTimer(a.attend(ctx))
+	defer timer.Stop()
+	a.report(time.Now()).log(a.logger)
+	for {
+		select {
+		case <-ctx.Done():
+			a.flush(a.logger)
+			return
+		case <-a.wake:
+		case <-timer.C:
+		}
+		timer.Reset(a.attend(ctx))
+	}
+}
+
+// attend does what is due, and returns the time until something is again.
+func (a *account) attend(ctx context.Context) time.Duration {
+	k := a.keeper
+	k.mu.Lock()
+	k.look(a.logger)
+	now := time.Now()
+	missing, due, probe := k.cred.Empty(), k.renewal(now), !now.Before(k.nextProbe)
+	k.mu.Unlock()
+	if missing {
+		return flushInterval
+	}
+	if due != renewalNone {
+		select {
+		case <-k.startRenewal(ctx, a):
+		case <-ctx.Done():
+		}
+	}
+	if probe && ctx.Err() == nil {
+		a.probe(ctx)
+	}
+	a.warn()
+	k.flush(a.logger)
+	return k.untilNext(time.Now())
+}
+
+// probe asks the site whether it accepts the account, and for nothing else. An
+// account that has expired may be renewed.
+func (a *account) probe(ctx context.Context) {
+	k, end := a.keeper, ctx
+	ctx, cancel := context.WithTimeout(ctx, renewalTime)
+	defer cancel()
+	cred := k.credential()
+	found, err := a.client.Account(ctx, cred)
+	if end.Err() != nil {
+		return // the next configuration asks again
+	}
+	if unclear(err, cred, time.Now()) {
+		a.logger.Debug("the site's answer does not tell whether it accepts the account")
+		k.probed(time.Now())
+		return
+	}
+	if isKind(err, qwen.KindCredential) {
+		if renewed, ok := k.renewed(ctx, a, cred); ok {
+			cred = renewed
+			found, err = a.client.Account(ctx, cred)
+		}
+	}
+	switch {
+	case err == nil:
+		k.adopt(cred, found.Token)
+		k.accepted(a, false)
+	case aboutAccount(err):
+		k.probeFailed(a, cred, siteError(err))
+	default:
+		a.logger.Debug("the account could not be checked", siteFields(err)...)
+	}
+	k.probed(time.Now())
+}
+
+// unclear reports whether an answer to a probe may mean that the credential has
+// expired, or only that the site has changed: a page in place of the record.
+func unclear(err error, cred qwen.Credential, now time.Time) bool {
+	e := siteError(err)
+	page := e != nil && e.Kind == qwen.KindCredential && e.Code == "" && e.Status == http.StatusOK
+	ends := cred.Expires()
+	return page && (ends.IsZero() || ends.After(now))
+}
+
+// credential returns the present credential.
+func (k *keeper) credential() qwen.Credential {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.cred
+}
+
+// adopt takes up an access token that the site has handed out with the record of the
+// account, if the present one cannot be renewed and ends earlier. It is of use only
+// in the second half of the present one's life.
+func (k *keeper) adopt(cred qwen.Credential, token string) {
+	next := cred.WithToken(token)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	ends := k.cred.Expires()
+	if k.canRenew() || ends.IsZero() || k.cred.AccessToken() != cred.AccessToken() ||
+		!next.Expires().After(ends) || next.Identity() != cred.Identity() || time.Until(ends) > k.cred.Lifetime()/2 {
+		return
+	}
+	k.cred, k.unsaved = next, true
+}
+
+// probeFailed takes note that the site refuses the account, unless its credential has
+// been replaced meanwhile.
+func (k *keeper) probeFailed(a *account, cred qwen.Credential, e *qwen.Error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if cred.AccessToken() == k.cred.AccessToken() {
+		k.refused(a, e, "", time.Now())
+	}
+}
+
+// probed sets the time of the next probe, unless an outcome has, and has what is
+// known now saved.
+func (k *keeper) probed(now time.Time) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.unsaved = true
+	if !k.nextProbe.After(now) {
+		k.nextProbe = now.Add(jitter(probeInterval))
+	}
+}
+
+// warn warns the owner, once at each of the times before it, of the end of a token
+// that cannot be renewed.
+func (a *account) warn() {
+	k := a.keeper
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	ends := k.cred.Expires()
+	if ends.IsZero() || k.canRenew() || k.health.State == accountExpired {
+		return
+	}
+	left := time.Until(ends)
+	for _, before := range expiryWarnings {
+		if left <= before && (k.warned == 0 || before < k.warned) {
+			k.warned = before
+			a.logger.Warn("the account's access token ends soon and cannot be renewed: log in to the site in a browser again, and import the credential anew with `caddy qwen import`",
+				zap.Time("expires", ends), zap.Duration("left", left.Round(time.Second)))
+			return
+		}
+	}
+}
+
+// untilNext returns the time until something is due.
+func (k *keeper) untilNext(now time.Time) time.Duration {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	next := k.nextProbe.Sub(now)
+	if ahead, _, ok := k.renewalTimes(); ok {
+		if ahead.Before(k.nextRenew) {
+			ahead = k.nextRenew
+		}
+		next = min(next, ahead.Sub(now))
+	}
+	if k.unsaved {
+		next = min(next, flushInterval)
+	}
+	return max(next, time.Second)
+}
+
+// log tells the owner the state, and what to do.
+func (r accountReport) log(logger *zap.Logger) {
+	fields := []zap.Field{zap.String("state", string(r.State)), zap.Bool("renewable", r.Renewable)}
+	if !r.Expires.IsZero() {
+		fields = append(fields, zap.Time("expires", r.Expires))
+	}
+	if !r.Until.IsZero() {
+		fields = append(fields, zap.Time("until", r.Until))
+	}
+	switch r.State {
+	case accountExpired:
+		logger.Error("the site does not accept the account's credential any more: log in to the site in a browser, and import the credential anew with `caddy qwen import`", fields...)
+	case accountVerification:
+		logger.Error("the site asks for human verification: open the site in a browser, finish the check, wait some minutes, and import the credential anew with `caddy qwen import`; until then, requests are refused", fields...)
+	case accountQuota:
+		logger.Warn("the account has used up a limit on the site", fields...)
+	default:
+		if r.LastError == "no_credential" {
+			logger.Warn("there is no credential for the account: import one with `caddy qwen import`, or set QWEN_COOKIES", fields...)
+			return
+		}
+		logger.Info("account", fields...)
+	}
+}
