@@ -155,6 +155,7 @@ func TestConversationRefused(t *testing.T) {
 					t.Errorf("the model knows %d turns and got %q", len(context), prompt)
 				}
 				g.slotsFree()
+				eventually(t, "the site is done with the chat that it refused", func() bool { return !g.site.ChatBusy(a.chat) })
 				want := "continued" // at the old place, which nothing has followed
 				if strings.Contains(name, "lost") {
 					want = "replayed"
