@@ -203,6 +203,7 @@ func TestAnswersWithoutAnEnvelope(t *testing.T) {
 		`{"data":[],"code":"","details":null}`:             true,
 		`{"data":{"id":"a"},"error":null,"detail":"fine"}`: true,
 		`{"access_key_id":"a"}`:                            true,
+		`{"id":"a","detail":"fine"}`:                       true,
 		`{"id":"a","code":"A-17"}`:                         true,
 		`{"success":true,"data":{"code":"Unauthorized"}}`:  true,
 		`{}`:                      true,

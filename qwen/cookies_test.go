@@ -119,6 +119,10 @@ func TestMergeBounds(t *testing.T) {
 	if n := strings.Count(c.Cookies, "="); n != maxCookies {
 		t.Errorf("%d cookies", n)
 	}
+	c = Credential{Cookies: "a=1"}.WithCookies("h", mustSet(append(many[:maxCookies:maxCookies], "a=2")...), cookieTime)
+	if !strings.HasPrefix(c.Cookies, "a=1;") {
+		t.Errorf("of one answer more than %d cookies were read", maxCookies)
+	}
 	long := Credential{Cookies: "a=" + strings.Repeat("x", 20<<10) + "; b=22"}
 	got := long.WithCookies("h", mustSet("b=333", "c=1"), cookieTime)
 	if got.Cookies != long.Cookies {

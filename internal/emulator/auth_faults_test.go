@@ -225,6 +225,13 @@ func TestHold(t *testing.T) {
 		resp.Body.Close()
 		t.Error("a request that is held was answered")
 	}
+	go func() {
+		mustAwait(t, srv.Site, "another probe", func() bool { return srv.Probes() == 2 })
+		srv.Site.Close()
+	}()
+	if _, _, err := ask(t, srv.Site, "GET", accountURL, "", "t"); err == nil {
+		t.Error("a site that was closed has answered")
+	}
 }
 
 func TestResetConnection(t *testing.T) {
