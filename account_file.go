@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -185,10 +186,7 @@ func writeAccountFile(path string, c qwen.Credential) error {
 		file.Headers[name] = c.Header.Get(name)
 	}
 	var text bytes.Buffer
-	enc := json.NewEncoder(&text)
-	enc.SetEscapeHTML(false) // people look into it
-	enc.SetIndent("", "\t")
-	if err := enc.Encode(file); err != nil {
+	if err := encodeJSON(&text, file, "\t"); err != nil {
 		return err
 	}
 	if err := replaceFile(path, text.Bytes()); err != nil {
@@ -198,13 +196,17 @@ func writeAccountFile(path string, c qwen.Credential) error {
 }
 
 // replaceFile writes a private file under a temporary name, brings it to disk and
-// gives it its name.
+// gives it its name. A link stays, and what it names is replaced.
 func replaceFile(path string, data []byte) error {
-	dir := filepath.Dir(path)
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target
+	}
+	dir, prefix := filepath.Dir(path), "."+filepath.Base(path)+"-"
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	tmp, err := os.CreateTemp(dir, "."+filepath.Base(path)+"-*") // readable by the owner only
+	removeLeftovers(dir, prefix)
+	tmp, err := os.CreateTemp(dir, prefix+"*") // readable by the owner only
 	if err != nil {
 		return err
 	}
@@ -214,6 +216,17 @@ func replaceFile(path string, data []byte) error {
 		return err
 	}
 	return os.Rename(tmp.Name(), path)
+}
+
+// removeLeftovers removes temporary files that crashes have left, as there are
+// secrets in them. Those of others who are writing right now are younger.
+func removeLeftovers(dir, prefix string) {
+	entries, _ := os.ReadDir(dir) // what cannot be read can stay
+	for _, entry := range entries {
+		if info, err := entry.Info(); err == nil && strings.HasPrefix(entry.Name(), prefix) && time.Since(info.ModTime()) > time.Hour {
+			os.Remove(filepath.Join(dir, entry.Name()))
+		}
+	}
 }
 
 // tooOpen reports whether others than the owner may read an account file. On

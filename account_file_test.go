@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/caddy-qwen/caddy-qwen/qwen"
 )
@@ -120,6 +121,40 @@ func TestAccountFileStaysIfWritingFails(t *testing.T) {
 	}
 	checkFiles(t, filepath.Dir(path), "account.json")
 	checkFiles(t, path, "inside")
+}
+
+// TestAccountFileLeftovers leaves what a crash right before the last step leaves.
+func TestAccountFileLeftovers(t *testing.T) {
+	path := newAccountFile(t)
+	mustWriteAccount(t, path, testAccount())
+	for name, age := range map[string]time.Duration{".account.json-1": 2 * time.Hour, ".account.json-2": 0, ".other-3": 2 * time.Hour} {
+		file := filepath.Join(filepath.Dir(path), name)
+		mustWriteFile(t, file, `{"token":"`+fileSecret, 0o600)
+		if err := os.Chtimes(file, time.Time{}, time.Now().Add(-age)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, _ := mustReadAccount(t, path); !reflect.DeepEqual(got, testAccount()) {
+		t.Error("a crash has changed the file")
+	}
+	mustWriteAccount(t, path, qwen.Credential{Token: "new"})
+	checkFiles(t, filepath.Dir(path), ".account.json-2", ".other-3", "account.json")
+}
+
+func TestAccountFileBehindALink(t *testing.T) {
+	dir := t.TempDir()
+	target, link := filepath.Join(dir, "real", "a.json"), filepath.Join(dir, "account.json")
+	mustWriteAccount(t, target, testAccount())
+	if err := os.Symlink(target, link); err != nil {
+		t.Skip(err)
+	}
+	mustWriteAccount(t, link, qwen.Credential{Token: "new"})
+	if got, _ := mustReadAccount(t, target); got.Token != "new" {
+		t.Error("what the link names was not replaced")
+	}
+	if info, err := os.Lstat(link); err != nil || info.Mode().IsRegular() {
+		t.Errorf("the link is gone: %v", err)
+	}
 }
 
 func TestAccountFileWrittenByHand(t *testing.T) {

@@ -22,7 +22,7 @@ chat.qwen.ai available as an OpenAI-compatible API.`,
 // setUpQwenCommand makes cmd, which is `caddy qwen`, the parent of its
 // sub-commands. By itself, it shows its help.
 func setUpQwenCommand(cmd *cobra.Command) {
-	cmd.Example = "  $ caddy qwen demo\n  $ caddy qwen key\n  $ caddy qwen sessions list"
+	cmd.Example = "  $ caddy qwen demo\n  $ caddy qwen import\n  $ caddy qwen key\n  $ caddy qwen sessions list"
 	cmd.Args = cobra.NoArgs // an unknown sub-command is an error
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	cmd.AddCommand(qwenCommands()...)
@@ -32,6 +32,7 @@ func setUpQwenCommand(cmd *cobra.Command) {
 func qwenCommands() []*cobra.Command {
 	return []*cobra.Command{
 		keyCommand(),
+		importCommand(),
 		demoCommand(),
 		sessionsCommand(),
 	}
