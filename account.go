@@ -30,39 +30,62 @@ func (h *Handler) newAccount(label string, k *keeper) *account {
 	return a
 }
 
-// call calls the site with the account's credential, for a request with a model
-// or, if there is none, for something else. If the site refuses the credential, it
-// is renewed, and the call is made once more. What the site says of the account is
+// call calls the site with the account's credential, as a part of a request with a
+// model or, if there is none, of something else. If the site refuses the credential,
+// it is renewed, and the call is made once more. What the site says of the account is
 // taken note of.
 func (a *account) call(ctx context.Context, model string, f func(*qwen.Client, qwen.Credential) error) error {
-	cred, err := a.use(ctx, a, model)
+	cred, err := a.use(ctx, a)
 	if err != nil {
 		return err
 	}
 	err = f(a.client, cred)
 	if isKind(err, qwen.KindCredential) {
 		if renewed, ok := a.renewed(ctx, a, cred); ok {
+			countRetry(retryRenewed)
 			cred, err = renewed, f(a.client, renewed)
 		}
 	}
-	a.failed(a, cred, model, err)
+	if ctx.Err() == nil { // otherwise the failure is that of who does not wait any more
+		a.failed(a, cred, model, err)
+	}
 	return err
+}
+
+// ask is call for what is not part of a request that was admitted, and not worth
+// disturbing an account that rests.
+func (a *account) ask(ctx context.Context, f func(*qwen.Client, qwen.Credential) error) error {
+	if err := a.refusal(a.logger); err != nil {
+		return err
+	}
+	return a.call(ctx, "", f)
 }
 
 // able reports whether the site has refused neither the credential, nor been out of
 // reach, of late.
-func (a *account) able() bool { return a.ready(time.Now()) }
+func (a *account) able() bool {
+	ok, _ := a.ready(time.Now())
+	return ok
+}
 
 // chooseAccount returns the account for what may be done with any: the first that
-// is able. Other accounts take the place of one that has expired or with which the
-// site cannot be reached, but not of one that the site limits.
+// is able, or else the one that may be the soonest. Other accounts take the place of
+// one that has expired or with which the site cannot be reached, but not of one that
+// the site limits.
 func (h *Handler) chooseAccount() *account {
+	now := time.Now()
+	var soonest *account
+	var when time.Time
 	for _, a := range h.accounts {
-		if a.able() {
+		ok, again := a.ready(now)
+		if ok {
 			return a
 		}
+		if soonest == nil || again.Before(when) && !a.missing(a.logger) {
+			soonest, when = a, again
+		}
 	}
-	return h.accounts[0]
+	return soonest
 }
 
 // otherAccount returns an account to take the place of another one after a

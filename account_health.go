@@ -102,11 +102,20 @@ func (h *health) until(now time.Time) time.Time {
 // admit returns why no request with a model may go to the site, or nil. After a
 // rest, one request may, and others when it has not changed anything.
 func (h *health) admit(model string, now time.Time) error {
+	if err := h.refusal(model, now); err != nil {
+		return err
+	}
 	if h.resting() {
-		if wait := h.Until.Sub(now); wait > 0 {
-			return &qwen.Error{Kind: h.restKind(), RetryAfter: wait}
-		}
 		h.Until = now.Add(trialTime)
+	}
+	return nil
+}
+
+// refusal returns why nothing that concerns a model, or none, may be asked of the
+// site, or nil.
+func (h *health) refusal(model string, now time.Time) error {
+	if wait := h.Until.Sub(now); h.resting() && wait > 0 {
+		return &qwen.Error{Kind: h.restKind(), RetryAfter: wait}
 	}
 	if end := h.Quotas[model]; end.After(now) {
 		return &qwen.Error{Kind: qwen.KindQuota, RetryAfter: end.Sub(now)}

@@ -52,6 +52,7 @@ type keeper struct {
 	mu       sync.Mutex
 	supplied qwen.Credential // as the owner has put it
 	cred     qwen.Credential // the same, with what has been renewed since
+	ends     time.Time       // of the access token by this server's clock, or zero
 	file     fs.FileInfo     // of the account file that was read
 	fileErr  string          // why it could not be read when it was tried last
 	restored bool            // the state file was looked for
@@ -72,7 +73,8 @@ type keeper struct {
 // be there. Who got it must call release.
 func acquireKeeper(label string, s accountSource) (*keeper, error) {
 	value, _, err := keepers.LoadOrNew(s.key(), func() (caddy.Destructor, error) {
-		k := &keeper{source: s, label: label, supplied: s.given, cred: s.given, wake: make(chan struct{}, 1)}
+		k := &keeper{source: s, label: label, wake: make(chan struct{}, 1)}
+		k.supply(s.given)
 		if s.path == "" {
 			return k, nil
 		}
@@ -120,10 +122,27 @@ func (k *keeper) readFile() error {
 // supply takes up a credential that the owner has supplied. What was known of the
 // old one says nothing about it. It is called with the lock.
 func (k *keeper) supply(cred qwen.Credential) {
-	k.supplied, k.cred = cred, cred
+	k.supplied = cred
+	k.setCredential(cred, cred.Expires())
 	k.health, k.restored, k.saved = health{}, false, nil
 	k.absences, k.away = 0, time.Time{}
 	k.nextProbe, k.nextRenew, k.failures, k.warned = time.Time{}, time.Time{}, 0, 0
+	k.stir()
+}
+
+// setCredential sets the present credential. It is called with the lock.
+func (k *keeper) setCredential(cred qwen.Credential, ends time.Time) { k.cred, k.ends = cred, ends }
+
+// setFresh sets a credential whose access token the site has just made. Its end is
+// told by its life, so that it does not matter whether this server's clock is right.
+// It is called with the lock.
+func (k *keeper) setFresh(cred qwen.Credential, now time.Time) {
+	ends := cred.Expires()
+	if life := cred.Lifetime(); life > 0 {
+		ends = now.Add(life)
+	}
+	k.setCredential(cred, ends)
+	k.unsaved = true
 }
 
 // look takes up what has changed on disk: the account file, the state file when the
@@ -171,31 +190,61 @@ func (k *keeper) missing(logger *zap.Logger) bool {
 	return k.cred.Empty()
 }
 
-// ready reports whether the credential was accepted, and the site reached, of late.
-func (k *keeper) ready(now time.Time) bool {
+// ready reports whether the credential was accepted, and the site reached, of late,
+// and otherwise when it may be worth another try.
+func (k *keeper) ready(now time.Time) (ok bool, again time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	expired := k.health.State == accountExpired && k.health.Until.After(now)
-	return !expired && !k.away.After(now) && !k.cred.Empty()
+	if k.health.State == accountExpired {
+		again = k.health.Until
+	}
+	if k.away.After(again) {
+		again = k.away
+	}
+	return !again.After(now) && !k.cred.Empty(), again
 }
 
-// use returns the credential for a request with a model, or why the site is not to
-// be asked.
-func (k *keeper) use(ctx context.Context, a *account, model string) (qwen.Credential, error) {
+// admit returns why no request with a model may go to the site, or nil. Who was
+// admitted and has waited since asks stillAdmitted, with the ticket.
+func (k *keeper) admit(logger *zap.Logger, model string) (ticket int, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.look(logger)
+	if k.cred.Empty() {
+		return 0, errNoCredential
+	}
+	err = k.health.admit(model, time.Now())
+	return k.health.Rests, err
+}
+
+// stillAdmitted returns why a request that was admitted may not go to the site any
+// more, or nil.
+func (k *keeper) stillAdmitted(ticket int, model string) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.health.Rests == ticket {
+		return nil // the rest, if there is one, is that after which it was admitted
+	}
+	return k.health.refusal(model, time.Now())
+}
+
+// refusal returns why nothing is to be asked of the site, or nil.
+func (k *keeper) refusal(logger *zap.Logger) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.look(logger)
+	return k.health.refusal("", time.Now())
+}
+
+// use returns the credential, renewed if need be.
+func (k *keeper) use(ctx context.Context, a *account) (qwen.Credential, error) {
 	k.mu.Lock()
 	k.look(a.logger)
-	now := time.Now()
-	cred, due := k.cred, k.renewal(now)
-	var err error
-	if cred.Empty() {
-		err = errNoCredential
-	} else {
-		err = k.health.admit(model, now)
-	}
+	cred, due := k.cred, k.renewal(time.Now())
 	k.mu.Unlock()
 	switch {
-	case err != nil:
-		return cred, err
+	case cred.Empty():
+		return cred, errNoCredential
 	case due == renewalAhead:
 		k.startRenewal(ctx, a)
 	case due == renewalLate:
@@ -275,7 +324,10 @@ func (k *keeper) setCookies(host string, set []*http.Cookie, now time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	next := k.cred.WithCookies(host, set, now)
-	if next.Cookies != k.cred.Cookies || next.Token != k.cred.Token {
+	switch {
+	case next.AccessToken() != k.cred.AccessToken():
+		k.setFresh(next, now)
+	case next.Cookies != k.cred.Cookies:
 		k.cred, k.unsaved = next, true
 	}
 }
@@ -289,7 +341,7 @@ func (k *keeper) report(now time.Time) accountReport {
 func (k *keeper) reportLocked(now time.Time) accountReport {
 	r := accountReport{
 		State: k.health.state(now), Until: k.health.until(now),
-		Expires: k.cred.Expires(), Renewable: k.canRenew(),
+		Expires: k.ends, Renewable: k.canRenew(),
 		Checked: k.health.Checked, LastError: k.health.LastError, FailedAt: k.health.FailedAt,
 	}
 	if r.State == accountOK && !r.Renewable && !r.Expires.IsZero() && r.Expires.Sub(now) < expiringSoon {

@@ -54,15 +54,14 @@ func (k *keeper) renewal(now time.Time) dueRenewal {
 // renewalTimes returns from when on the token is to be renewed, and from when on it
 // is not to be used. It is called with the lock.
 func (k *keeper) renewalTimes() (ahead, late time.Time, ok bool) {
-	ends := k.cred.Expires()
-	if !k.canRenew() || ends.IsZero() && k.cred.AccessToken() != "" {
+	if !k.canRenew() || k.ends.IsZero() && k.cred.AccessToken() != "" {
 		return ahead, late, false // only the site's answer tells
 	}
 	lead := renewalAheadTime
 	if life := k.cred.Lifetime(); life > 0 {
 		lead = min(lead, life/3)
 	}
-	return ends.Add(-lead), ends.Add(-min(renewalLateTime, lead/2)), true
+	return k.ends.Add(-lead), k.ends.Add(-min(renewalLateTime, lead/2)), true
 }
 
 // untilRenewal returns the time until a renewal may be tried again that has failed
@@ -129,8 +128,9 @@ func (k *keeper) renew(ctx context.Context, a *account) {
 		k.renewalFailed(a, err, now)
 		return
 	}
-	k.cred, k.failures, k.nextRenew, k.unsaved = next, 0, time.Time{}, true
-	a.logger.Debug("the access token has been renewed", zap.Time("expires", next.Expires()))
+	k.setFresh(next, now)
+	k.failures, k.nextRenew = 0, time.Time{}
+	a.logger.Debug("the access token has been renewed", zap.Time("expires", k.ends))
 	if k.health.State == accountExpired {
 		k.health.accepted(false, now)
 		k.changed(a.logger, now)

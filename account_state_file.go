@@ -74,7 +74,7 @@ func (k *keeper) restore(logger *zap.Logger) {
 	kept := k.supplied
 	kept.Cookies, kept.Token = f.Cookies, f.Token
 	if !kept.Empty() && !kept.Expires().Before(k.cred.Expires()) {
-		k.cred = kept
+		k.setCredential(kept, kept.Expires())
 	}
 	k.health, k.nextProbe = f.health, time.Time{}
 	if k.health.resting() {
@@ -140,7 +140,7 @@ func (k *keeper) save() error {
 func (k *keeper) stateFile() *stateFile {
 	return &stateFile{
 		Version: stateVersion, Label: k.label, BaseURL: k.source.baseURL, Supplied: suppliedDigest(k.supplied),
-		Cookies: k.cred.Cookies, Token: k.cred.Token, Expires: k.cred.Expires(), Updated: time.Now().UTC(),
+		Cookies: k.cred.Cookies, Token: k.cred.Token, Expires: k.ends, Updated: time.Now().UTC(),
 		health: k.health.clone(),
 	}
 }

@@ -132,12 +132,11 @@ func (k *keeper) adopt(cred qwen.Credential, token string) {
 	next := cred.WithToken(token)
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	ends := k.cred.Expires()
-	if k.canRenew() || ends.IsZero() || k.cred.AccessToken() != cred.AccessToken() ||
-		!next.Expires().After(ends) || next.Identity() != cred.Identity() || time.Until(ends) > k.cred.Lifetime()/2 {
+	if k.canRenew() || k.ends.IsZero() || k.cred.AccessToken() != cred.AccessToken() ||
+		!next.Expires().After(cred.Expires()) || next.Identity() != cred.Identity() || time.Until(k.ends) > cred.Lifetime()/2 {
 		return
 	}
-	k.cred, k.unsaved = next, true
+	k.setFresh(next, time.Now())
 }
 
 // probeFailed takes note that the site refuses the account, unless its credential has
@@ -167,16 +166,15 @@ func (a *account) warn() {
 	k := a.keeper
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	ends := k.cred.Expires()
-	if ends.IsZero() || k.canRenew() || k.health.State == accountExpired {
+	if k.ends.IsZero() || k.canRenew() || k.health.State == accountExpired {
 		return
 	}
-	left := time.Until(ends)
+	left := time.Until(k.ends)
 	for _, before := range expiryWarnings {
 		if left <= before && (k.warned == 0 || before < k.warned) {
 			k.warned = before
 			a.logger.Warn("the account's access token ends soon and cannot be renewed: log in to the site in a browser again, and import the credential anew with `caddy qwen import`",
-				zap.Time("expires", ends), zap.Duration("left", left.Round(time.Second)))
+				zap.Time("expires", k.ends), zap.Duration("left", left.Round(time.Second)))
 			return
 		}
 	}
@@ -210,6 +208,10 @@ func (r accountReport) log(logger *zap.Logger) {
 	}
 	switch r.State {
 	case accountExpired:
+		if r.Renewable && r.Until.Sub(time.Now()) <= renewalMaxPause {
+			logger.Warn("the account's access token has ended and could not be renewed yet; it is tried again", fields...)
+			return
+		}
 		logger.Error("the site does not accept the account's credential any more: log in to the site in a browser, and import the credential anew with `caddy qwen import`", fields...)
 	case accountVerification:
 		logger.Error("the site asks for human verification: open the site in a browser, finish the check, wait some minutes, and import the credential anew with `caddy qwen import`; until then, requests are refused", fields...)

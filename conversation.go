@@ -84,31 +84,44 @@ func (c *conversation) settleAccount(ctx context.Context, forced bool) error {
 	if err != nil {
 		return err
 	}
-	for _, a := range c.h.accounts {
-		if pinned != nil && a != pinned {
-			continue
-		}
-		c.with(a)
-		if c.keep && !forced && c.locate(ctx) {
-			break
-		}
+	if c.keep && !forced {
+		c.locateAny(ctx, pinned)
 	}
-	switch {
-	case pinned != nil:
-	case c.place.ChatID == "":
-		c.with(c.h.chooseAccount())
-	case !c.account.able():
-		if other := c.h.chooseAccount(); other != c.account {
-			c.lease.end()
-			c.lease = nil
-			c.with(other)
+	switch able := c.account != nil && c.account.able(); {
+	case pinned != nil && c.account == nil:
+		c.with(pinned)
+	case pinned != nil || able:
+	default:
+		if chosen := c.h.chooseAccount(); chosen != c.account {
+			c.with(chosen)
 		}
 	}
 	return nil
 }
 
+// locateAny finds the chat in which the conversation goes on, of any account or of
+// one. If accounts have taken each other's place, it is the one that knows most.
+func (c *conversation) locateAny(ctx context.Context, only *account) {
+	var best conversation
+	for _, a := range c.h.accounts {
+		if only != nil && a != only {
+			continue
+		}
+		c.with(a)
+		if !c.locate(ctx) || best.account != nil && c.place.Known <= best.place.Known {
+			c.lease.end()
+			continue
+		}
+		best.lease.end()
+		best = conversation{account: a, owner: c.owner, record: c.record, place: c.place, kind: c.kind, lease: c.lease}
+	}
+	c.account, c.owner, c.record, c.place, c.kind, c.lease = best.account, best.owner, best.record, best.place, best.kind, best.lease
+}
+
 // with makes the turn begin a new chat of an account.
 func (c *conversation) with(a *account) {
+	c.lease.end()
+	c.lease = nil
 	c.account, c.owner = a, a.id()
 	if c.shared != nil {
 		c.record = recordOf(session.Scope{Tenant: c.tenant, Account: c.owner, Model: c.model}, c.messages, c.attached)
@@ -333,7 +346,7 @@ func (c *conversation) startOver(ctx context.Context, t *turn, cause error) erro
 	if other := c.otherAccount(cause); other != nil {
 		c.moved = true
 		c.with(other)
-		infoOf(ctx).account = other.label
+		infoOf(ctx).retried(retryAccount)
 		c.reply, c.raw, c.thinking = session.Reply{}, nil, false
 		if c.prepare(t) != nil {
 			return cause

@@ -153,16 +153,27 @@ func (i *requestInfo) answered(x *relay) {
 	}
 }
 
-// place waits for a place of an account, and notes how long.
-func (h *Handler) place(ctx context.Context, shared *state, a *account) (release func(), err error) {
+// place waits for a place of an account for a request with a model or, if there is
+// none, for something else, and notes how long. There is none while the account
+// rests.
+func (h *Handler) place(ctx context.Context, shared *state, a *account, model string) (release func(), err error) {
 	info, begun := infoOf(ctx), time.Now()
 	info.account = a.label
+	ticket, err := a.admit(a.logger, model)
+	if err != nil {
+		return nil, err
+	}
 	release, err = shared.slots.lease(ctx, a.place, h.QueueLength, time.Duration(h.QueueWait))
 	info.queued = time.Since(begun)
-	if err == nil {
-		info.asked = time.Now()
+	if err != nil {
+		return nil, err
 	}
-	return release, err
+	if err := a.stillAdmitted(ticket, model); err != nil {
+		release()
+		return nil, err
+	}
+	info.asked = time.Now()
+	return release, nil
 }
 
 // serverTiming returns the value of the header Server-Timing, in milliseconds. All

@@ -312,7 +312,14 @@ func (h *Handler) refreshedModels(ctx context.Context) ([]qwen.Model, error) {
 
 func (h *Handler) fetchModels(ctx context.Context) ([]qwen.Model, error) {
 	a := h.chooseAccount()
-	models, err := a.client.Models(ctx, a.credential())
+	if err := a.refusal(a.logger); err != nil {
+		return nil, err
+	}
+	cred := a.credential() // which may be empty: the site tells everybody
+	models, err := a.client.Models(ctx, cred)
+	if ctx.Err() == nil {
+		a.failed(a, cred, "", err)
+	}
 	if err != nil && ctx.Err() == nil {
 		h.logger.Warn("the list of models cannot be fetched", siteFields(err)...)
 	}

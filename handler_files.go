@@ -260,7 +260,7 @@ func (h *Handler) openFile(ctx context.Context, f *session.File) (*http.Response
 	}
 	infoOf(ctx).account = a.label
 	var link string
-	err := a.call(ctx, "", func(c *qwen.Client, cred qwen.Credential) (err error) {
+	err := a.ask(ctx, func(c *qwen.Client, cred qwen.Credential) (err error) {
 		link, err = c.FileLink(ctx, cred, f.ID)
 		return err
 	})

@@ -82,7 +82,7 @@ func (f *fileForm) expiry() (time.Duration, error) {
 // uploadNow uploads a file while the client waits.
 func (h *Handler) uploadNow(ctx context.Context, who caller, shared *state, u *upload) (*session.File, string, error) {
 	u.h, u.account = h, h.chooseAccount()
-	release, err := h.place(ctx, shared, u.account)
+	release, err := h.place(ctx, shared, u.account, "")
 	if err != nil {
 		return nil, "", err
 	}
@@ -187,7 +187,7 @@ func (h *Handler) serveGrant(w http.ResponseWriter, r *http.Request, who caller)
 			return errNoCredential
 		}
 		a := h.chooseAccount()
-		release, err := h.place(r.Context(), shared, a)
+		release, err := h.place(r.Context(), shared, a, "")
 		if err != nil {
 			return err
 		}

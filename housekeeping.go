@@ -209,7 +209,7 @@ func ofChat(err error) bool {
 func (h *Handler) deleteChat(ctx context.Context, shared *sessions, a *account, chat chatKey) error {
 	ctx, cancel := context.WithTimeout(ctx, deleteTime)
 	defer cancel()
-	err := a.call(ctx, "", func(c *qwen.Client, cred qwen.Credential) error {
+	err := a.ask(ctx, func(c *qwen.Client, cred qwen.Credential) error {
 		return c.DeleteChat(ctx, cred, chat.id)
 	})
 	if err != nil || shared == nil {

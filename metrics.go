@@ -140,10 +140,12 @@ const (
 	retryChatOpening retryReason = "chat_opening" // a chat was opened a second time
 	retryGrant       retryReason = "upload_grant" // an upload grant was asked for a second time
 	retryUpload      retryReason = "upload"       // a grant ran out, and the file was sent again
+	retryRenewed     retryReason = "renewed"      // a call was made again with a new access token
+	retryAccount     retryReason = "account"      // the turn went on with another account
 )
 
 // retryReasons are all of them.
-var retryReasons = []retryReason{retryChatBusy, retryChatLost, retryChatOpening, retryGrant, retryUpload}
+var retryReasons = []retryReason{retryChatBusy, retryChatLost, retryChatOpening, retryGrant, retryUpload, retryRenewed, retryAccount}
 
 // countRetry counts that something was tried again without the client's doing.
 // Where there is a request, its requestInfo counts it, too: see retried.

@@ -94,7 +94,7 @@ func (h *Handler) begin(ctx context.Context, t *turn, earlier *upstream) (*upstr
 	c := t.conversation
 	place := earlier.handOver(c.account)
 	if place == nil {
-		release, err := h.place(ctx, shared, c.account)
+		release, err := h.place(ctx, shared, c.account, t.model)
 		if err != nil {
 			h.stateKey.release()
 			return nil, err
