@@ -68,7 +68,7 @@ func TestAuthRefused(t *testing.T) {
 		got := g.do("POST", chatPath+"?key="+testKey+"&api_key="+testKey, chatBody("hello", ""), "Authorization", "")
 		wantKey("invalid_api_key").check(t, got)
 	})
-	if n := len(g.requests()); n != 0 {
+	if n := len(g.site.Requests()); n != 0 {
 		t.Errorf("AU-06 the site got %d requests", n)
 	}
 }
@@ -113,7 +113,7 @@ func TestAuthOpenRoutes(t *testing.T) {
 		for range 50 {
 			g.do(http.MethodGet, "/v1/models", "", "Authorization", "")
 		}
-		if n := len(g.requests()); n != 1 {
+		if n := len(g.site.Requests()); n != 1 {
 			t.Errorf("the site got %d requests", n)
 		}
 	})

@@ -149,7 +149,7 @@ func TestCORSRoutePreflight(t *testing.T) {
 		}
 		checkHidden(t, got)
 	})
-	if n := len(g.requests()); n != 0 {
+	if n := len(g.site.Requests()); n != 0 {
 		t.Errorf("the site got %d requests", n)
 	}
 }

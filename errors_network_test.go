@@ -158,8 +158,8 @@ func TestNetworkOpeningHangs(t *testing.T) {
 	g.site.Fail(emulator.EndpointNewChat, emulator.HangBeforeHeaders())
 	wantTimeout.check(t, g.chat(secretPrompt, `"stream":true`))
 	g.slotsFree()
-	if n := len(g.requests()); n != 2 {
-		t.Errorf("P05 the site got %v", g.requests())
+	if n := len(g.site.Requests()); n != 2 {
+		t.Errorf("P05 the site got %v", g.site.Requests())
 	}
 }
 

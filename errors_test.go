@@ -341,7 +341,7 @@ func TestErrorsNoCredential(t *testing.T) {
 			}
 		})
 	}
-	if n := len(g.requests()); n != 0 {
+	if n := len(g.site.Requests()); n != 0 {
 		t.Errorf("the site got %d requests", n)
 	}
 }

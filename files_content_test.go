@@ -92,13 +92,13 @@ func TestFilesContentHead(t *testing.T) {
 	for name, content := range map[string][]byte{"a.png": testPNG(1, 70_000), "b.pdf": testFile(pdfHead, 2, 900)} {
 		t.Run("FI-10 HEAD of "+name, func(t *testing.T) {
 			f := g.upload(name, "", content)
-			stored, asked := len(g.site.Storage().Requests()), len(g.requests())
+			stored, asked := len(g.site.Storage().Requests()), len(g.site.Requests())
 			r := g.do(http.MethodHead, contentOfFile(f.ID), "")
 			if r.status != http.StatusOK || r.body != "" || r.header.Get("Content-Length") != strconv.Itoa(len(content)) || r.header.Get("Content-Type") != f.MIME {
 				t.Errorf("status %d, %q bytes of %q", r.status, r.header.Get("Content-Length"), r.header.Get("Content-Type"))
 			}
-			if len(g.site.Storage().Requests()) != stored || len(g.requests()) != asked {
-				t.Errorf("the site and its storage got %v and %v", g.requests()[asked:], g.site.Storage().Requests()[stored:])
+			if len(g.site.Storage().Requests()) != stored || len(g.site.Requests()) != asked {
+				t.Errorf("the site and its storage got %v and %v", g.site.Requests()[asked:], g.site.Storage().Requests()[stored:])
 			}
 		})
 	}

@@ -315,11 +315,8 @@ func (h *Handler) fetchModels(ctx context.Context) ([]qwen.Model, error) {
 	if err := a.refusal(a.logger); err != nil {
 		return nil, err
 	}
-	cred := a.credential() // which may be empty: the site tells everybody
-	models, err := a.client.Models(ctx, cred)
-	if ctx.Err() == nil {
-		a.failed(a, cred, "", err)
-	}
+	// The site tells everybody, so that a failure says nothing about the account.
+	models, err := a.client.Models(ctx, a.credential())
 	if err != nil && ctx.Err() == nil {
 		h.logger.Warn("the list of models cannot be fetched", siteFields(err)...)
 	}

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -342,14 +341,6 @@ func events(t testing.TB, stream string) (data []string) {
 }
 
 func tail(s string) string { return s[max(0, len(s)-200):] }
-
-// requests are the requests that the site has got, but for those by which the server
-// finds out by itself how the accounts are.
-func (g *gateway) requests() []emulator.Request {
-	return slices.DeleteFunc(g.site.Requests(), func(r emulator.Request) bool {
-		return r.Endpoint == emulator.EndpointAuths || r.Endpoint == emulator.EndpointRefresh
-	})
-}
 
 // accept makes the handlers forget that the site has refused an account.
 func (g *gateway) accept() {

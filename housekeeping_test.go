@@ -251,7 +251,7 @@ func TestSessionsNotOpenedByValidation(t *testing.T) {
 func TestSessionsOpenedAtStart(t *testing.T) {
 	g := mustGateway(t, setup{})
 	eventually(t, "the store is made", func() bool { _, err := os.Stat(g.sessions); return err == nil })
-	if n := len(g.requests()); n > 0 {
+	if n := len(g.site.Requests()); n > 0 {
 		t.Errorf("the site got %d requests", n)
 	}
 	if !strings.HasSuffix(defaultSessionsPath(), filepath.Join("caddy", "qwen", "sessions.db")) {

@@ -194,8 +194,8 @@ func TestReloadValidate(t *testing.T) {
 	g := mustGateway(t, setup{})
 	config := g.adapt(setup{bare: true, qwen: "account {\ntoken " + testToken + "\n}"})
 	g.load(setup{})
-	eventually(t, "the account has been checked", func() bool { return g.requested(emulator.EndpointAuths) > 0 })
-	before, asked := len(stateUsers()), len(g.site.Requests())
+	eventually(t, "the account has been checked", func() bool { return g.site.Probes() > 0 })
+	before, asked := len(stateUsers()), len(g.site.Requests())+len(g.site.AuthRequests())
 	dir := t.TempDir()
 	t.Setenv("XDG_DATA_HOME", dir)
 	cfg := new(caddy.Config)
@@ -208,8 +208,8 @@ func TestReloadValidate(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir, "caddy", "qwen")); err == nil {
 		t.Error("R12 a file was made")
 	}
-	if got := g.site.Requests()[asked:]; len(got) != 0 {
-		t.Errorf("R12 the site got %v", got)
+	if n := len(g.site.Requests()) + len(g.site.AuthRequests()); n != asked {
+		t.Errorf("R12 the site got %v and %v", g.site.Requests(), g.site.AuthRequests())
 	}
 	eventually(t, "nothing is held", func() bool { return len(stateUsers()) == before })
 }

@@ -22,7 +22,7 @@ var wantMedia = failed{status: 415, code: "unsupported_media_type", class: class
 // untouched checks that the site got nothing but requests for its list.
 func (g *gateway) untouched() {
 	g.t.Helper()
-	for _, r := range g.requests() {
+	for _, r := range g.site.Requests() {
 		if r.Endpoint != "models" {
 			g.t.Errorf("the site got %v", r)
 		}

@@ -64,6 +64,7 @@ func TestUploadDocumentFails(t *testing.T) {
 				"file":    func() reply { return g.form("/v1/files", textFile("a.txt", "some text")) },
 				fileParam: func() reply { return g.do(http.MethodPost, chatPath, documentChat("some text", "")) },
 			} {
+				g.accept()
 				test.script(g)
 				got := send()
 				want := test.want
@@ -85,6 +86,7 @@ func TestUploadDocumentFails(t *testing.T) {
 			}
 			asked := g.requested(emulator.EndpointFileStatus)
 			g.site.Parse(emulator.Parsing{})
+			g.accept()
 			g.mustUpload(t, textFile("a.txt", "some text")) // it was not taken for uploaded
 			if now := g.requested(emulator.EndpointFileStatus); now != asked+1 {
 				t.Errorf("U24 the state was asked for %d times more", now-asked)

@@ -80,6 +80,7 @@ func TestUploadGrantFails(t *testing.T) {
 	for _, test := range badGrants() {
 		for _, route := range formRoutes()[1:] {
 			t.Run("U15 "+test.name+" "+route.path, func(t *testing.T) {
+				g.accept()
 				tries, before := 1, g.requested(emulator.EndpointFileGrant)
 				if passingGrants[test.name] {
 					tries = 2

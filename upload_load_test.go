@@ -206,7 +206,7 @@ func TestUploadLeftAtRandom(t *testing.T) {
 	t.Run("rounds", func(t *testing.T) {
 		g := mustGateway(t, setup{qwen: "max_spool 6MB"})
 		s := g.site.Storage()
-		happened := func() int { return len(g.requests()) + len(s.Requests()) }
+		happened := func() int { return len(g.site.Requests()) + len(s.Requests()) }
 		for i := range rounds {
 			file := []field{image(uint64(i), 3000), image(uint64(i), 5<<20), film(uint64(i), 2<<20), textFile("a.txt", fmt.Sprint("text ", i))}[random.IntN(4)]
 			if random.IntN(4) == 0 {

@@ -59,12 +59,14 @@ func provokeUploads(g *gateway) (failures []string) {
 	all()
 	storage.Heal()
 	for _, test := range badGrants() {
+		g.accept()
 		g.site.Fail(emulator.EndpointFileGrant, test.reply)
 		if passingGrants[test.name] {
 			g.site.Fail(emulator.EndpointFileGrant, test.reply)
 		}
 		failures = append(failures, g.form("/v1/files", files()[0]).body)
 	}
+	g.accept()
 	fields := grantFields()
 	fields["endpoint"] = "storage.example"
 	g.site.Fail(emulator.EndpointFileGrant, grantAnswer(fields))

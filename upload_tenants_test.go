@@ -33,7 +33,7 @@ func TestUploadForeign(t *testing.T) {
 	stranger := func(method, path, body string) reply {
 		return g.do(method, path, body, "Authorization", "Bearer "+second)
 	}
-	asked := len(g.requests())
+	asked := len(g.site.Requests())
 	messages := map[string]bool{}
 	for name, id := range map[string]string{
 		"of another caller": f.ID, "granted to another caller": granted.Data.FileID,
@@ -61,7 +61,7 @@ func TestUploadForeign(t *testing.T) {
 	if len(messages) != 1 {
 		t.Errorf("U25 the answers differ: %v", messages)
 	}
-	for _, r := range g.requests()[asked:] {
+	for _, r := range g.site.Requests()[asked:] {
 		if r.Endpoint != emulator.EndpointModels && r.Endpoint != emulator.EndpointNewChat {
 			t.Errorf("U25 the site was asked: %v", r)
 		}
