@@ -124,6 +124,8 @@ type accountReport struct {
 	Until time.Time
 	// Expires is the end of the access token, or zero if it is not known.
 	Expires time.Time
+	// Unreachable tells that the site could not be reached with it of late.
+	Unreachable bool
 	// Renewable tells that a new access token can be had when this one ends.
 	Renewable bool
 	// Checked is when the site accepted the account last, or zero.

@@ -172,6 +172,7 @@ func (k *keeper) lookAtFile(logger *zap.Logger) {
 	}
 	if k.fileErr = ""; k.supplied.Fingerprint() != before {
 		logger.Info("the account file has been read", zap.String("path", k.source.path))
+		k.stir() // who has put it there wants to know whether the site accepts it
 	}
 }
 
@@ -341,14 +342,14 @@ func (k *keeper) report(now time.Time) accountReport {
 func (k *keeper) reportLocked(now time.Time) accountReport {
 	r := accountReport{
 		State: k.health.state(now), Until: k.health.until(now),
-		Expires: k.ends, Renewable: k.canRenew(),
+		Expires: k.ends, Renewable: k.canRenew(), Unreachable: k.away.After(now),
 		Checked: k.health.Checked, LastError: k.health.LastError, FailedAt: k.health.FailedAt,
 	}
 	if r.State == accountOK && !r.Renewable && !r.Expires.IsZero() && r.Expires.Sub(now) < expiringSoon {
 		r.State = accountExpiring
 	}
 	if k.cred.Empty() {
-		r.LastError = "no_credential"
+		r.LastError = codeNoCredential
 	}
 	return r
 }

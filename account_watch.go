@@ -208,7 +208,7 @@ func (r accountReport) log(logger *zap.Logger) {
 	}
 	switch r.State {
 	case accountExpired:
-		if r.Renewable && r.Until.Sub(time.Now()) <= renewalMaxPause {
+		if r.renewing(time.Now()) {
 			logger.Warn("the account's access token has ended and could not be renewed yet; it is tried again", fields...)
 			return
 		}
@@ -218,7 +218,7 @@ func (r accountReport) log(logger *zap.Logger) {
 	case accountQuota:
 		logger.Warn("the account has used up a limit on the site", fields...)
 	default:
-		if r.LastError == "no_credential" {
+		if r.missing() {
 			logger.Warn("there is no credential for the account: import one with `caddy qwen import`, or set QWEN_COOKIES", fields...)
 			return
 		}

@@ -59,13 +59,6 @@ func (h *Handler) serveHome(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// serveHealth tells that the server runs. It says nothing about the site, so
-// that a failure there does not make anyone restart this server.
-func serveHealth(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Cache-Control", "no-store")
-	writeJSON(w, http.StatusOK, []byte(`{"status":"ok"}`))
-}
-
 func describeHome(root string) homeInfo {
 	return homeInfo{
 		Name:        "caddy-qwen",

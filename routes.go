@@ -23,7 +23,7 @@ type route struct {
 
 var routes = map[string]route{
 	"/":                    {http.MethodGet, always, func(h *Handler, w http.ResponseWriter, r *http.Request, _ caller) { h.serveHome(w, r) }},
-	"/health":              {http.MethodGet, always, func(_ *Handler, w http.ResponseWriter, r *http.Request, _ caller) { serveHealth(w, r) }},
+	"/health":              {http.MethodGet, always, func(h *Handler, w http.ResponseWriter, r *http.Request, _ caller) { h.serveHealth(w, r) }},
 	"/v1/models":           {http.MethodGet, (*Handler).publicModels, func(h *Handler, w http.ResponseWriter, r *http.Request, _ caller) { h.serveModels(w, r) }},
 	"/v1/models/{id}":      {http.MethodGet, (*Handler).publicModels, func(h *Handler, w http.ResponseWriter, r *http.Request, _ caller) { h.serveModel(w, r, modelID(r)) }},
 	"/v1/chat/completions": {http.MethodPost, never, (*Handler).serveChat},
