@@ -134,7 +134,9 @@ type accessLine struct {
 	Extra   any // what log_append has added
 	Model   string
 	Tokens  int
-	raw     string
+
+	Duration float64 // in seconds
+	raw      string
 }
 
 func (g *gateway) accessLine(path string) (found accessLine) {
@@ -187,6 +189,18 @@ func TestAccessLogFields(t *testing.T) {
 	g.do(http.MethodGet, "/elsewhere", "", header...)
 	if line := g.accessLine("/elsewhere"); line.Qwen != nil {
 		t.Errorf("the line about another handler's request has %v", line.Qwen)
+	}
+}
+
+// The first text counts, not the last one.
+func TestFirstToken(t *testing.T) {
+	const pause = 100 * time.Millisecond
+	g := mustGateway(t, setup{})
+	g.site.Reply(emulator.Stream(emulator.Created(), emulator.Answer("one "), emulator.Pause(pause), emulator.Answer("two"), emulator.Finish()))
+	g.chat("hello", `"stream":true`)
+	line := g.accessLine(chatPath)
+	if rest := 1000*line.Duration - line.Qwen["first_token_ms"].(float64); rest < milliseconds(pause)-1 {
+		t.Errorf("the answer ended %v ms after its first text, which came %v before the second", rest, pause)
 	}
 }
 

@@ -25,7 +25,7 @@ const metricsSite = "handle /metrics {\nmetrics\n}"
 func mustMeteredGateway(t testing.TB, s setup) *gateway {
 	t.Helper()
 	s.site += "\n" + metricsSite
-	return mustGateway(t, s)
+	return mustFilesGateway(t, s)
 }
 
 // families are the metrics of a scrape by name.

@@ -69,6 +69,19 @@ func TestMetricsOfRequests(t *testing.T) {
 			},
 			[]increase{{"requests_total status=499 code=client_gone" + chatRoute, 1}, {"sessions_total", 0}},
 		},
+		"a client that leaves the queue": {
+			func(g *gateway) {
+				g.load(setup{qwen: "max_streams_per_account 1", site: metricsSite})
+				finish := g.running()
+				l := g.leaver(streamed)
+				g.queued(1)
+				l.leave()
+				<-l.done
+				g.queued(0)
+				finish()
+			},
+			[]increase{{"requests_total status=499 code=client_gone" + chatRoute, 1}, {"requests_total status=200 code=ok" + chatRoute, 1}},
+		},
 		"a request that is no good": {
 			func(g *gateway) { g.do(http.MethodPost, chatPath, "{") },
 			[]increase{{"requests_total status=400" + chatRoute, 1}, {"upstream_errors_total", 0}},
