@@ -42,7 +42,7 @@ func (a *account) call(ctx context.Context, model string, f func(*qwen.Client, q
 	err = f(a.client, cred)
 	if isKind(err, qwen.KindCredential) {
 		if renewed, ok := a.renewed(ctx, a, cred); ok {
-			countRetry(retryRenewed)
+			infoOf(ctx).retried(retryRenewed)
 			cred, err = renewed, f(a.client, renewed)
 		}
 	}

@@ -346,11 +346,11 @@ func (c *conversation) startOver(ctx context.Context, t *turn, cause error) erro
 	if other := c.otherAccount(cause); other != nil {
 		c.moved = true
 		c.with(other)
-		infoOf(ctx).retried(retryAccount)
 		c.reply, c.raw, c.thinking = session.Reply{}, nil, false
 		if c.prepare(t) != nil {
 			return cause
 		}
+		infoOf(ctx).retried(retryAccount)
 		return nil
 	}
 	busy, lost := isKind(cause, qwen.KindBusy), isKind(cause, qwen.KindChatNotFound)

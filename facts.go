@@ -164,7 +164,7 @@ func (h *Handler) place(ctx context.Context, shared *state, a *account, model st
 		return nil, err
 	}
 	release, err = shared.slots.lease(ctx, a.place, h.QueueLength, time.Duration(h.QueueWait))
-	info.queued = time.Since(begun)
+	info.queued += time.Since(begun)
 	if err != nil {
 		return nil, err
 	}

@@ -36,6 +36,7 @@ type collectors struct {
 	uploads        *prometheus.CounterVec
 	uploadBytes    prometheus.Counter
 	responseBytes  prometheus.Counter
+	accounts       *accountMetrics
 
 	all []prometheus.Collector
 }
@@ -70,6 +71,8 @@ func newCollectors() *collectors {
 	m.uploads = counter("uploads_total", "Stages of uploads that have ended.", "stage", "result")
 	m.uploadBytes = counter("upload_bytes_total", "Bytes of files that the storage has taken.").WithLabelValues()
 	m.responseBytes = counter("response_bytes_total", "Bytes of the bodies of answers.").WithLabelValues()
+	m.accounts = newAccountMetrics()
+	m.all = append(m.all, m.accounts)
 	m.begin()
 	return m
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/VictoriaMetrics/metricsql"
 	dto "github.com/prometheus/client_model/go"
@@ -16,7 +17,9 @@ import (
 // mustScrapeAll returns a scrape in which every metric has a series.
 func mustScrapeAll(t *testing.T) families {
 	t.Helper()
-	g := mustMeteredGateway(t, setup{})
+	expires := time.Now().Add(time.Hour)
+	account := fmt.Sprintf("account {\ntoken %s\n}\napi_key %s", jwtUntil(expires), testKey)
+	g := mustMeteredGateway(t, setup{bare: true, qwen: account})
 	g.mustGrow(t, func() { g.chat("hello", `"stream":true`) }, increase{"time_to_first_token_seconds", 1}, increase{"requests_total code=ok", 1})
 	return g.scrape()
 }
@@ -36,7 +39,7 @@ func labelValues(f *dto.MetricFamily) map[string][]string {
 
 // openLabels are those whose values the documents do not list, and of which a
 // scrape has only those that have come up.
-var openLabels = []string{"route", "status", "code"}
+var openLabels = []string{"route", "status", "code", "account"}
 
 // TestDocsMetrics compares the tables with what a scrape has.
 func TestDocsMetrics(t *testing.T) {

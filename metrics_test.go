@@ -151,6 +151,20 @@ func TestMetricsOfRetries(t *testing.T) {
 				increase{"sessions_total kind=replayed", 1}, increase{"upstream_errors_total", 0}, increase{"time_to_first_byte_seconds", 1})
 		})
 	}
+	t.Run("upload", func(t *testing.T) {
+		g := mustMeteredGateway(t, setup{})
+		gate := make(chan struct{})
+		g.site.Storage().Fail(emulator.OpPost, 1, emulator.Fault{Gate: gate})
+		g.mustGrow(t, func() {
+			p := g.post("/v1/files", image(1, 500))
+			g.awaitStored("the storage is asked", func() bool { return g.ops(emulator.OpPost) >= 1 })
+			g.site.Storage().ExpireGrants()
+			close(gate)
+			if got := <-p.done; got.status != http.StatusOK {
+				t.Errorf("status %d: %s", got.status, got.body)
+			}
+		}, increase{"retries_total reason=upload", 1}, increase{"retries_total", 1}, increase{"uploads_total stage=transfer result=error", 1}, increase{"uploads_total stage=transfer result=ok", 1})
+	})
 	for reason, endpoint := range map[string]string{"chat_opening": emulator.EndpointNewChat, "upload_grant": emulator.EndpointFileGrant} {
 		t.Run(reason, func(t *testing.T) {
 			g := mustMeteredGateway(t, setup{})

@@ -58,6 +58,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	h.provisioned = true
+	metrics.accounts.show(h)
 	return nil
 }
 
@@ -241,6 +242,7 @@ func (h *Handler) validateChats() error {
 // Cleanup gives up the handler's share of the accounts and of the state. Requests that are still
 // being answered have their own. It is also called if Provision has failed.
 func (h *Handler) Cleanup() error {
+	metrics.accounts.forget(h)
 	h.housekeeper.stop()
 	h.watcher.stop()
 	var errs []error
