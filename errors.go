@@ -103,7 +103,7 @@ func describe(err error) *problem {
 var ownProblems = map[error]problem{
 	errNoCredential: {
 		Error: openai.Error{Status: http.StatusServiceUnavailable, Code: "no_credential",
-			Message: "No account is configured. The owner of the server must log in to the site in a browser, copy the Cookie header of a request to it, put it into the environment variable QWEN_COOKIES (or into the Caddyfile), and start the server again."},
+			Message: "No account is configured. The owner of the server must log in to the site in a browser, copy a request to it as cURL, and import that with `caddy qwen import`, or put the Cookie header into the environment variable QWEN_COOKIES and start the server again."},
 		class: classCredential, final: true,
 	},
 	errNoSessions: {
@@ -169,12 +169,12 @@ func requestTooLarge(limit int64) *problem {
 var siteProblems = map[qwen.Kind]problem{
 	qwen.KindCredential: {
 		Error: openai.Error{Status: http.StatusServiceUnavailable, Code: "upstream_credential_expired",
-			Message: "The site does not accept the account's credential any more. The owner must log in to the site in a browser, copy the Cookie header again, and put it into the configuration. Your API key is fine."},
+			Message: "The site does not accept the account's credential any more. The owner must log in to the site in a browser and import the credential anew with `caddy qwen import`, or replace it in the configuration. Your API key is fine."},
 		class: classCredential, final: true,
 	},
 	qwen.KindVerification: {
 		Error: openai.Error{Status: http.StatusServiceUnavailable, Code: "upstream_verification_required",
-			Message: "The site asks for human verification. The owner must open the site in a browser, finish the check there, wait some minutes, copy the Cookie header again, and put it into the configuration. Do not repeat the request before: it makes the site more suspicious."},
+			Message: "The site asks for human verification. The owner must open the site in a browser, finish the check there, wait some minutes, and import the credential anew with `caddy qwen import`, or replace it in the configuration. Until then the account rests. Do not repeat the request before: it makes the site more suspicious."},
 		class: classVerification, final: true,
 	},
 	qwen.KindQuota: {
