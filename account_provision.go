@@ -61,8 +61,8 @@ func (c *Account) label() string {
 func (h *Handler) sourceOf(c *Account, repl *caddy.Replacer) (accountSource, error) {
 	source := accountSource{baseURL: h.BaseURL}
 	if c == nil {
-		source.given.Cookies = strings.TrimSpace(repl.ReplaceAll(envCookies, ""))
-		source.given.Token = strings.TrimSpace(repl.ReplaceAll(envToken, ""))
+		source.given.Cookies = fromEnvironment(repl, envCookies)
+		source.given.Token = fromEnvironment(repl, envToken)
 		if source.given.Empty() {
 			source.path, source.optional = defaultAccountFile(), true
 		}

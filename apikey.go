@@ -48,7 +48,7 @@ func (s *keySet) warn(format string, args ...any) {
 func resolveKeys(keys []*APIKey, repl *caddy.Replacer) (*keySet, error) {
 	s := new(keySet)
 	if len(keys) == 0 {
-		list, err := splitKeys(repl.ReplaceAll(defaultKeys, ""))
+		list, err := splitKeys(fromEnvironment(repl, defaultKeys))
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", defaultKeys, err)
 		}
