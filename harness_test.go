@@ -28,6 +28,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	actAsCaddy()
 	dir, err := os.MkdirTemp("", "caddy-qwen-test-")
 	if err != nil {
 		panic(err)
