@@ -60,16 +60,8 @@ func (c *cmd) outside() error {
 	return nil
 }
 
-// lineBreak is how Firefox writes one.
-const lineBreak = "\"^\n\n\""
-
 // inside reads one character within quotation marks.
 func (c *cmd) inside() error {
-	if c.quote == `^"` && strings.HasPrefix(c.rest, lineBreak) {
-		c.add("\n")
-		c.skip(len(lineBreak))
-		return nil
-	}
 	text, n := c.char()
 	c.skip(n)
 	switch {
