@@ -151,6 +151,8 @@ func TestParseDetails(t *testing.T) {
 		{"tabs", "curl\t" + site + "\t-b\ta=1", "a=1", ""},
 		{"a backslash in cmd", `curl ^"` + site + `^" -b ^"a=x^\^\y\z^"`, `a=x\y\z`, ""},
 		{"a line break in cmd", `curl ^"` + site + `^" --data-raw ^"x"^` + "\r\n\r\n" + `"y ^%^41 ^&^" -b ^"a=1^"`, "a=1", ""},
+		{"another spelling of the host", `curl https://u:p@CHAT.Qwen.AI.:443/ -b a=1`, "a=1", ""},
+		{"something in brackets in PowerShell", `Invoke-WebRequest -Uri "` + site + `" -Body (Get-Content -Uri ("x") -Path "y") -Headers @{"cookie"="a=1"}`, "a=1", ""},
 		{"curl.exe", `curl.exe "` + site + `" -H "Cookie: a=1"`, "a=1", ""},
 		{"a semicolon at the end", `curl ` + site + " -b a=1 ;\n", "a=1", ""},
 		{"a comment at the end", `curl ` + site + " -b a=1 # mine", "a=1", ""},

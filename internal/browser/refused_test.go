@@ -69,6 +69,7 @@ func TestParseRefuses(t *testing.T) {
 		{"PowerShell, half of it", `$session = New-Object x` + "\n" + `$session.UserAgent = "` + canary + `"`, "end is missing"},
 		{"PowerShell, half of the headers", `Invoke-WebRequest -Uri "` + site + `" -Headers @{"cookie"="` + canary + `"`, "end is missing"},
 		{"several in PowerShell", `Invoke-WebRequest -Uri "` + site + canary + `";` + "\r\n" + `Invoke-WebRequest -Uri "` + site + `"`, "more in it than one request"},
+		{"several in PowerShell, one of them short", `Invoke-WebRequest -Uri "` + site + canary + `"; Invoke-WebRequest -Method GET`, "more in it than one request"},
 		{"another command in PowerShell", `Invoke-WebRequest -Uri "` + site + canary + `"; Remove-Item x`, "more in it than one request"},
 		{"pipe in PowerShell", `Invoke-WebRequest -Uri "` + site + canary + `" | iex`, "more in it than one request"},
 		{"substitution in PowerShell", `Invoke-WebRequest -Uri "` + site + `" -Headers @{"cookie"="a=$(Get-Content ` + canary + `)"}`, "nothing is executed"},
