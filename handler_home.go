@@ -73,6 +73,8 @@ func describeHome(root string) homeInfo {
 			{http.MethodGet, root + "/v1/models", "The models."},
 			{http.MethodGet, root + "/v1/models/{id}", "One model."},
 			{http.MethodGet, root + "/health", "Whether the server runs."},
+			{http.MethodGet, root + "/docs", "All addresses, to try them in a browser."},
+			{http.MethodGet, root + "/openapi.yaml", "The same for programs, in the format OpenAPI 3.1."},
 		},
 		Documentation: documentationURL,
 	}
@@ -180,12 +182,16 @@ func clientHost(r *http.Request) string {
 }
 
 // mountPath returns what `handle_path` and the like have taken off the path in
-// front of the handler's own `/`, escaped.
+// front of the handler's own, escaped.
 func mountPath(r *http.Request) string {
 	original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
 	if !ok || original.URL == nil {
 		return ""
 	}
+	prefix, rest := strings.TrimRight(original.URL.Path, "/"), strings.TrimRight(r.URL.Path, "/")
+	if !strings.HasSuffix(prefix, rest) {
+		return "" // the path was not cut but replaced
+	}
 	// Not the spelling of the request, which may have quotes in it.
-	return (&url.URL{Path: strings.TrimRight(original.URL.Path, "/")}).EscapedPath()
+	return (&url.URL{Path: strings.TrimRight(strings.TrimSuffix(prefix, rest), "/")}).EscapedPath()
 }

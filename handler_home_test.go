@@ -89,7 +89,9 @@ func TestHomeJSON(t *testing.T) {
 				`{"method":"GET","url":"http://qwen.example.com/v1/files","description":"The files."},` +
 				`{"method":"GET","url":"http://qwen.example.com/v1/models","description":"The models."},` +
 				`{"method":"GET","url":"http://qwen.example.com/v1/models/{id}","description":"One model."},` +
-				`{"method":"GET","url":"http://qwen.example.com/health","description":"Whether the server runs."}],` +
+				`{"method":"GET","url":"http://qwen.example.com/health","description":"Whether the server runs."},` +
+				`{"method":"GET","url":"http://qwen.example.com/docs","description":"All addresses, to try them in a browser."},` +
+				`{"method":"GET","url":"http://qwen.example.com/openapi.yaml","description":"The same for programs, in the format OpenAPI 3.1."}],` +
 				`"documentation":"https://github.com/caddy-qwen/caddy-qwen"}`
 			if got := w.Body.String(); w.Code != http.StatusOK || got != want || w.Header().Get("Content-Type") != "application/json" {
 				t.Errorf("%d %s\ngot  %s\nwant %s", w.Code, w.Header(), got, want)
@@ -132,7 +134,7 @@ func TestHomePage(t *testing.T) {
 		}
 	}
 	root := "http://qwen.example.com"
-	if want := []string{root + "/v1/models", root + "/v1/models", root + "/health", documentationURL}; !slices.Equal(links, want) {
+	if want := []string{root + "/v1/models", root + "/v1/models", root + "/health", root + "/docs", documentationURL}; !slices.Equal(links, want) {
 		t.Errorf("links %q, want %q", links, want)
 	}
 	if n := site.calls.Load(); n != 0 {
@@ -233,6 +235,11 @@ func TestHomeStateClasses(t *testing.T) {
 func TestPublicRoot(t *testing.T) {
 	const host = "qwen.example.com"
 	plain := func(host string) *http.Request { return homeRequest(host, "") }
+	below := func(original, path string) *http.Request {
+		r := mounted(plain(host), original)
+		r.URL.Path = path
+		return r
+	}
 	tests := []struct {
 		name string
 		r    *http.Request
@@ -251,6 +258,10 @@ func TestPublicRoot(t *testing.T) {
 		{"prefix", mounted(plain(host), "/qwen/"), "http://qwen.example.com/qwen"},
 		{"prefix without slash", mounted(plain(host), "/qwen"), "http://qwen.example.com/qwen"},
 		{"longer prefix", mounted(withTLS(plain(host)), "/ai/qwen/"), "https://qwen.example.com/ai/qwen"},
+		{"another path", below("/docs", "/docs"), "http://qwen.example.com"},
+		{"another path below a prefix", below("/qwen/docs", "/docs"), "http://qwen.example.com/qwen"},
+		{"another path with a slash", below("/qwen/docs/", "/docs/"), "http://qwen.example.com/qwen"},
+		{"another path that was replaced", below("/help", "/docs"), "http://qwen.example.com"},
 		{"prefix to escape", mounted(plain(host), `/a'"<b>%{{key}} é/`), "http://qwen.example.com/a%27%22%3Cb%3E%25%7B%7Bkey%7D%7D%20%C3%A9"},
 		{"hostile host: HTML", plain(`x"><script>alert(1)</script>`), "http://localhost"},
 		{"hostile host: shell", plain(`x'; rm -rf ~; '`), "http://localhost"},
@@ -319,7 +330,7 @@ func TestHomeBelowPrefix(t *testing.T) {
 		t.Fatalf("A15: %d %s", page.status, page.body)
 	}
 	_, links, _ := mustParsePage(t, page.body)
-	for _, link := range links[:3] {
+	for _, link := range links[:4] {
 		path, below := strings.CutPrefix(link, g.url)
 		if answer := g.do(http.MethodGet, path, "", "Authorization", ""); !below || answer.status != http.StatusOK {
 			t.Errorf("link %q: %d %s", link, answer.status, answer.body)

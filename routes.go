@@ -37,7 +37,20 @@ var routes = map[string]route{
 	"/v1/files/{id}":            {"GET, DELETE", never, (*Handler).serveFile},
 	"/v1/files/{id}/content":    {http.MethodGet, never, (*Handler).serveFileContent},
 	"/v2/files/getstsToken":     {http.MethodPost, never, (*Handler).serveGrant},
+
+	"/openapi.yaml":              {http.MethodGet, always, func(_ *Handler, w http.ResponseWriter, r *http.Request, _ caller) { serveOpenAPI(w, r) }},
+	"/docs":                      docsRoute,
+	"/docs/":                     docsRoute,
+	"/docs/docs.css":             docsRoute,
+	"/docs/docs.js":              docsRoute,
+	"/docs/favicon-32x32.png":    docsRoute,
+	"/docs/swagger-ui-bundle.js": docsRoute,
+	"/docs/swagger-ui.css":       docsRoute,
 }
+
+// docsRoute is the route of the page at /docs and of the files that it needs.
+// Everything else below is the next handler's.
+var docsRoute = route{http.MethodGet, always, func(_ *Handler, w http.ResponseWriter, r *http.Request, _ caller) { serveDocs(w, r) }}
 
 func always(*Handler) bool { return true }
 func never(*Handler) bool  { return false }
