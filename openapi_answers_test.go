@@ -206,6 +206,7 @@ func (j *judge) files(t *testing.T) {
 
 // pages has the operations answer that need no key.
 func (j *judge) pages(t *testing.T) {
+	j.expect(t, 200, http.MethodGet, "/health?verbose=true", "")
 	for path, rt := range routes {
 		if rt.public(&Handler{}) && !strings.HasPrefix(path, "/v1/") && path != docsPrefix {
 			j.expect(t, 200, http.MethodGet, path, "", "Authorization", "")
@@ -232,6 +233,7 @@ func TestOpenAPIErrors(t *testing.T) {
 			j.expect(t, 401, method, path, "", "Authorization", "")
 		}
 	}
+	j.expect(t, 401, get, "/health?verbose=true", "", "Authorization", "")
 	j.expect(t, 404, get, "/v1/models/gpt", "")
 	j.expect(t, 404, get, filesPrefix+"none", "")
 	j.expect(t, 404, del, filesPrefix+"none", "")
