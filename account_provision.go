@@ -116,7 +116,9 @@ func (h *Handler) startWatching() {
 	h.watcher.start(func(ctx context.Context) {
 		var watches sync.WaitGroup
 		for _, a := range accounts {
-			watches.Go(func() { a.watch(ctx) })
+			watches.Go(func() {
+				keepDoing(ctx, a.logger, "an account was looked after", func() { a.watch(ctx) })
+			})
 		}
 		watches.Wait()
 	})

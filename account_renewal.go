@@ -101,7 +101,15 @@ func (k *keeper) renewed(ctx context.Context, a *account, old qwen.Credential) (
 // is asked once.
 func (k *keeper) startRenewal(ctx context.Context, a *account) <-chan singleflight.Result {
 	return k.flight.DoChan("", func() (any, error) {
-		k.renew(context.WithoutCancel(ctx), a)
+		err := guard(a.logger, "an access token was renewed", func() error {
+			k.renew(context.WithoutCancel(ctx), a)
+			return nil
+		})
+		if err != nil {
+			k.mu.Lock()
+			defer k.mu.Unlock()
+			k.renewalFailed(a, err, time.Now())
+		}
 		return nil, nil
 	})
 }

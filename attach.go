@@ -2,11 +2,9 @@ package caddyqwen
 
 import (
 	"context"
-	"fmt"
 	"sync/atomic"
 	"time"
 
-	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/singleflight"
 
@@ -47,13 +45,13 @@ func (u *upstream) attach(ctx context.Context) ([]qwen.File, error) {
 	}
 	a := &attaching{h: u.h, account: u.account, host: u.turn.host, model: u.turn.info, known: u.h.knownFiles(caller{tenant: u.tenant}), tell: make(chan int, 1)}
 	defer a.known.close()
-	ctx, cancel := u.h.whileServing(ctx)
+	ctx, cancel := whileServing(ctx)
 	defer cancel()
 	var err error
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		err = a.bringAll(ctx, u.turn.toSend)
+		err = guard(u.h.logger, "files were uploaded", func() error { return a.bringAll(ctx, u.turn.toSend) })
 	}()
 	// Each stage has a limit of its own, and tells which it was that took too long.
 	alive := time.NewTicker(max(time.Duration(u.h.IdleTimeout)/4, time.Millisecond))
@@ -93,12 +91,7 @@ func (a *attaching) bringAll(ctx context.Context, list []*attachment) error {
 
 // bring brings one attachment to the site, unless it is there.
 func (a *attaching) bring(ctx context.Context, at *attachment) (err error) {
-	defer func() {
-		if v := recover(); v != nil { // in a goroutine of its own it would end the process
-			a.h.logger.Error("panic while a file was uploaded", zap.String("panic", fmt.Sprint(v)), zap.Stack("stack"))
-			err = errPanic
-		}
-	}()
+	defer recovered(a.h.logger, "a file was uploaded", &err)
 	if at.file == nil && at.content == nil {
 		if err := a.fetch(ctx, at); err != nil {
 			return &partError{at.Param, err}
@@ -130,7 +123,8 @@ func flight(c *content) string {
 	return key
 }
 
-func (a *attaching) upload(ctx context.Context, at *attachment) (*qwen.File, error) {
+func (a *attaching) upload(ctx context.Context, at *attachment) (_ *qwen.File, err error) {
+	defer recovered(a.h.logger, "a file was uploaded", &err) // others may wait for it, too
 	up := &upload{h: a.h, account: a.account, files: a.known, content: at.content, param: at.Param, report: a.report}
 	f, signed, err := up.run(ctx)
 	if err != nil {

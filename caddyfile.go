@@ -70,6 +70,7 @@ func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //		first_byte_hold <duration>
 //		idle_timeout    <duration>
 //		max_duration    <duration>
+//		drain_timeout   <duration>
 //
 //		max_body        <size>
 //		max_json_tokens <count>
@@ -142,6 +143,7 @@ func (h *Handler) subdirectives() map[string]subdirective {
 		"first_byte_hold":         duration(&h.FirstByteHold),
 		"idle_timeout":            duration(&h.IdleTimeout),
 		"max_duration":            duration(&h.MaxDuration),
+		"drain_timeout":           duration(&h.DrainTimeout),
 		"max_body":                size(&h.MaxBody),
 		"max_json_tokens":         count(&h.MaxJSONTokens),
 		"max_json_depth":          count(&h.MaxJSONDepth),

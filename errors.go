@@ -118,7 +118,7 @@ var ownProblems = map[error]problem{
 	},
 	errExiting: {
 		Error: openai.Error{Status: http.StatusServiceUnavailable, Code: "server_stopping",
-			Message: "The server is being stopped, and the upload was ended. Try again when it runs again."},
+			Message: "The server is being stopped, and the request was ended. Try again when it runs again."},
 		class: classClient, retryAfter: 5 * time.Second,
 	},
 	errTooManyStreams: {
@@ -289,6 +289,9 @@ func (p *problem) writeHeader(h http.Header) {
 // writeError answers with an error, unless the client has gone away.
 func (h *Handler) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	if errors.Is(err, errClientGone) || errors.Is(err, context.Canceled) {
+		err = orExit(r.Context(), errClientGone)
+	}
+	if err == errClientGone {
 		infoOf(r.Context()).gone()
 		w.WriteHeader(statusClientGone)
 		return
@@ -296,7 +299,7 @@ func (h *Handler) writeError(w http.ResponseWriter, r *http.Request, err error) 
 	p := describe(err)
 	h.logProblem(r, p, err)
 	p.writeHeader(w.Header())
-	if r.Header.Get("Expect") != "" {
+	if r.Header.Get("Expect") != "" || errors.Is(err, errExiting) {
 		// The client waits for leave to send a body that nobody wants any more;
 		// without this the server would wait for it before it answers.
 		w.Header().Set("Connection", "close")

@@ -155,7 +155,7 @@ func (i *requestInfo) answered(x *relay) {
 
 // place waits for a place of an account for a request with a model or, if there is
 // none, for something else, and notes how long. There is none while the account
-// rests.
+// rests, and from when on Caddy begins to stop.
 func (h *Handler) place(ctx context.Context, shared *state, a *account, model string) (release func(), err error) {
 	info, begun := infoOf(ctx), time.Now()
 	info.account = a.label
@@ -163,10 +163,12 @@ func (h *Handler) place(ctx context.Context, shared *state, a *account, model st
 	if err != nil {
 		return nil, err
 	}
+	ctx, cancel := whileServing(ctx)
+	defer cancel()
 	release, err = shared.slots.lease(ctx, a.place, h.QueueLength, time.Duration(h.QueueWait))
 	info.queued += time.Since(begun)
 	if err != nil {
-		return nil, err
+		return nil, orExit(ctx, err)
 	}
 	if err := a.stillAdmitted(ticket, model); err != nil {
 		release()

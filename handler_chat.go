@@ -2,6 +2,7 @@ package caddyqwen
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -58,6 +59,9 @@ func (h *Handler) chat(w http.ResponseWriter, r *http.Request, who caller, share
 func (h *Handler) prepareChat(w http.ResponseWriter, r *http.Request, who caller, shared *state) (*turn, answer, bool, error) {
 	req, attached, err := h.readChat(w, r, who, shared)
 	if err != nil {
+		if errors.Is(err, errExiting) {
+			linger(w, r) // or a client that is still sending would miss the answer
+		}
 		return nil, nil, false, err
 	}
 	return h.prepareTurn(w, r, who, shared, req, attached)
@@ -131,20 +135,22 @@ func (h *Handler) readChat(w http.ResponseWriter, r *http.Request, who caller, s
 
 // awaitMemory takes a share of the memory for large bodies.
 func (h *Handler) awaitMemory(r *http.Request, shared *state, share int64) error {
-	ctx, cancel := context.WithTimeout(r.Context(), time.Duration(h.QueueWait))
+	serving, done := whileServing(r.Context())
+	defer done()
+	ctx, cancel := context.WithTimeout(serving, time.Duration(h.QueueWait))
 	defer cancel()
 	if shared.bodies.Acquire(ctx, share) == nil {
 		return nil
 	}
-	if r.Context().Err() != nil {
-		return errClientGone
+	if serving.Err() != nil {
+		return orExit(serving, errClientGone)
 	}
 	return errServerBusy
 }
 
 // bodyError tells a body that is too large from one that ends early.
 func bodyError(err error) error {
-	if p := describe(err); p.Status == http.StatusRequestEntityTooLarge {
+	if p := describe(err); p.Status == http.StatusRequestEntityTooLarge || errors.Is(err, errExiting) {
 		return err
 	}
 	return &openai.Error{Status: http.StatusBadRequest, Code: "invalid_request_body",
@@ -310,13 +316,15 @@ func (h *Handler) refreshedModels(ctx context.Context) ([]qwen.Model, error) {
 	return shared.catalog.refreshed(ctx, h.fetchModels)
 }
 
-func (h *Handler) fetchModels(ctx context.Context) ([]qwen.Model, error) {
+// fetchModels asks the site for its models, in a goroutine of its own.
+func (h *Handler) fetchModels(ctx context.Context) (models []qwen.Model, err error) {
+	defer recovered(h.logger, "the list of models was fetched", &err)
 	a := h.chooseAccount()
 	if err := a.refusal(a.logger); err != nil {
 		return nil, err
 	}
 	// The site tells everybody, so that a failure says nothing about the account.
-	models, err := a.client.Models(ctx, a.credential())
+	models, err = a.client.Models(ctx, a.credential())
 	if err != nil && ctx.Err() == nil {
 		h.logger.Warn("the list of models cannot be fetched", siteFields(err)...)
 	}

@@ -192,7 +192,7 @@ func (h *Handler) fileContent(w http.ResponseWriter, r *http.Request, who caller
 	header.Set("Cache-Control", "private, no-store")
 	header.Set("Content-Length", strconv.FormatInt(f.Size, 10))
 	w.WriteHeader(http.StatusOK)
-	if _, err := io.Copy(w, body); err != nil && r.Context().Err() != nil {
+	if _, err := io.Copy(w, body); err != nil && orExit(r.Context(), r.Context().Err()) == context.Canceled {
 		infoOf(r.Context()).gone()
 	} else if err != nil {
 		// What has been announced cannot be kept. The connection must not look as if

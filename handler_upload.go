@@ -87,7 +87,7 @@ func (h *Handler) uploadNow(ctx context.Context, who caller, shared *state, u *u
 		return nil, "", err
 	}
 	defer release()
-	ctx, cancel := h.whileServing(ctx)
+	ctx, cancel := whileServing(ctx)
 	defer cancel()
 	u.files = h.knownFiles(who)
 	defer u.files.close()

@@ -46,9 +46,12 @@ const (
 // what no request asks for.
 func (h *Handler) startHousekeeping() {
 	shared := h.sessions()
+	if shared == nil {
+		return
+	}
 	started := h.housekeeper.start(func(ctx context.Context) {
 		defer shared.release(h.logger)
-		h.keepHouse(ctx, shared)
+		keepDoing(ctx, h.logger, "the house was kept", func() { h.keepHouse(ctx, shared) })
 	})
 	if !started {
 		shared.release(h.logger)

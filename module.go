@@ -173,6 +173,12 @@ type Handler struct {
 	// The longest duration of one answer. Default: `30m`.
 	MaxDuration caddy.Duration `json:"max_duration,omitempty"`
 
+	// How long answers may go on when Caddy stops, but not on a reload. Then streams
+	// end with the error `server_stopping`, and the site is told to stop. Nothing
+	// new is begun meanwhile. At most 2 seconds less than Caddy's `grace_period`, if
+	// there is one, or half of a shorter one. Default: `30s`.
+	DrainTimeout caddy.Duration `json:"drain_timeout,omitempty"`
+
 	// The largest request body in bytes. Default: 20971520 (20 MiB).
 	MaxBody int64 `json:"max_body,omitempty"`
 
@@ -241,7 +247,8 @@ type Handler struct {
 	callers     *callers
 	cors        *cors
 	stateKey    stateKey
-	provisioned bool // a share of the state is held
+	provisioned bool       // a share of the state is held
+	lifecycle   *lifecycle // nil unless a share of it is held
 
 	sessionStore SessionStore // nil without a record of conversations
 	housekeeper  *background  // of the record

@@ -47,12 +47,13 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := h.setUpAccounts(ctx, repl); err != nil {
 		return err
 	}
-	if err := h.setUpFiles(ctx); err != nil {
+	if err := h.setUpFiles(); err != nil {
 		return err
 	}
 	if err := h.setUpSessions(ctx); err != nil {
 		return err
 	}
+	h.setUpLifecycle(ctx)
 	h.stateKey = newStateKey(h.accounts, h.MaxStreamsPerAccount)
 	if _, err := h.stateKey.acquire(); err != nil {
 		return err
@@ -73,6 +74,7 @@ func (h *Handler) setDefaults() {
 	orDefault(&h.FirstByteHold, caddy.Duration(10*time.Second))
 	orDefault(&h.IdleTimeout, caddy.Duration(2*time.Minute))
 	orDefault(&h.MaxDuration, caddy.Duration(30*time.Minute))
+	orDefault(&h.DrainTimeout, caddy.Duration(30*time.Second))
 	orDefault(&h.MaxBody, 20<<20)
 	orDefault(&h.MaxJSONTokens, 100_000)
 	orDefault(&h.MaxJSONDepth, 64)
@@ -194,7 +196,8 @@ func (h *Handler) Validate() error {
 	for name, n := range map[string]int64{
 		"heartbeat": int64(h.Heartbeat), "first_byte_hold": int64(h.FirstByteHold),
 		"idle_timeout": int64(h.IdleTimeout), "max_duration": int64(h.MaxDuration), "queue_wait": int64(h.QueueWait),
-		"max_body": h.MaxBody, "max_prompt": h.MaxPrompt, "max_frame": h.MaxFrame, "max_answer": h.MaxAnswer,
+		"drain_timeout": int64(h.DrainTimeout),
+		"max_body":      h.MaxBody, "max_prompt": h.MaxPrompt, "max_frame": h.MaxFrame, "max_answer": h.MaxAnswer,
 		"max_image": h.MaxImage, "max_video": h.MaxVideo, "max_audio": h.MaxAudio, "max_document": h.MaxDocument, "max_spool": h.MaxSpool,
 		"max_json_tokens": int64(h.MaxJSONTokens), "max_json_depth": int64(h.MaxJSONDepth),
 		"max_streams": int64(h.MaxStreams), "max_streams_per_key": int64(h.MaxStreamsPerKey),
@@ -249,6 +252,7 @@ func (h *Handler) Cleanup() error {
 	for _, a := range h.accounts {
 		errs = append(errs, a.release())
 	}
+	h.leaveLifecycle()
 	h.accounts = nil
 	if h.provisioned {
 		h.provisioned = false

@@ -55,7 +55,7 @@ type relay struct {
 }
 
 // relay answers a request with a turn.
-func (h *Handler) relay(w http.ResponseWriter, r *http.Request, t *turn, out answer, stream bool) error {
+func (h *Handler) relay(w http.ResponseWriter, r *http.Request, t *turn, out answer, stream bool) (err error) {
 	up, err := h.begin(r.Context(), t, nil)
 	if err != nil {
 		return err
@@ -65,6 +65,7 @@ func (h *Handler) relay(w http.ResponseWriter, r *http.Request, t *turn, out ans
 	x.turn, x.up, x.prompt, x.info = t, up, promptSize(t), infoOf(r.Context())
 	defer func() { x.info.answered(x) }()
 	defer func() { x.up.abort("") }() // has an effect only if something below panics
+	defer x.rescue(&err)
 	return x.run()
 }
 
@@ -90,7 +91,7 @@ func (x *relay) run() error {
 		case <-x.timer.C:
 			err = x.tick(time.Now())
 		case <-x.r.Context().Done():
-			err = errClientGone
+			err = orExit(x.r.Context(), errClientGone)
 		}
 		switch {
 		case over:
@@ -376,6 +377,7 @@ func (x *relay) fail(err error) error {
 	p := describe(err)
 	x.h.logProblem(x.r, p, err)
 	x.prepare(x.out.Fail(x.prepared(), &p.Error))
+	lastWrite(x.flush, err)
 	_ = x.write() // there is no other way left to tell the client
 	return nil
 }

@@ -130,7 +130,7 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, rt route, known
 		w.Header().Set("Allow", allow)
 		h.writeError(w, r, errMethod(allow))
 	default:
-		rt.serve(h, w, r, who)
+		h.serve(rt, w, r, who)
 	}
 }
 

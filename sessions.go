@@ -37,8 +37,9 @@ var sessionStores = caddy.NewUsagePool()
 
 // sessions is a store that handlers share, and which of its chats are in use.
 type sessions struct {
-	key   string
-	store session.Store
+	key    string
+	store  session.Store
+	logger *zap.Logger // of the handler that has opened it
 
 	mu     sync.Mutex
 	leased map[chatKey]bool
@@ -55,7 +56,10 @@ type chatKey struct {
 }
 
 // Destruct closes the store when its last user is gone.
-func (s *sessions) Destruct() error { return s.store.Close() }
+func (s *sessions) Destruct() (err error) {
+	defer recovered(s.logger, "the session store was closed", &err) // it may be anybody's
+	return s.store.Close()
+}
 
 // sessions returns the handler's store, or nil if it has none. Who got it must
 // call release once.
@@ -65,15 +69,19 @@ func (h *Handler) sessions() *sessions {
 	}
 	key := h.sessionStore.StoreKey()
 	value, _, err := sessionStores.LoadOrNew(key, func() (caddy.Destructor, error) {
-		return &sessions{
-			key: key, store: h.sessionStore.OpenStore(h.logger),
-			leased: make(map[chatKey]bool),
-		}, nil
+		store, err := h.openStore()
+		return &sessions{key: key, store: store, logger: h.logger, leased: make(map[chatKey]bool)}, err
 	})
 	if err != nil {
-		return nil // the constructor does not fail
+		return nil // it has panicked
 	}
 	return value.(*sessions)
+}
+
+// openStore opens the store. A panic would leave the pool locked for ever.
+func (h *Handler) openStore() (store session.Store, err error) {
+	defer recovered(h.logger, "the session store was opened", &err)
+	return h.sessionStore.OpenStore(h.logger), nil
 }
 
 // release gives back what Handler.sessions returned.

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
 	"github.com/caddy-qwen/caddy-qwen/internal/fetch"
@@ -34,12 +33,10 @@ type files struct {
 	fetchAllowed []netip.Prefix
 
 	clockOffset atomic.Int64 // of the storage's clock, as it was logged last
-
-	exiting context.Context // ends when the process does
 }
 
 // setUpFiles prepares for files. Nothing is opened or made before it is needed.
-func (h *Handler) setUpFiles(ctx caddy.Context) error {
+func (h *Handler) setUpFiles() error {
 	h.files = new(files)
 	h.spool = spool.New(filepath.Join(caddy.AppDataDir(), "qwen", "spool"), h.MaxSpool)
 	h.storage = &oss.Client{Transport: h.client.Transport}
@@ -53,7 +50,6 @@ func (h *Handler) setUpFiles(ctx caddy.Context) error {
 	if h.fetchAllowed, err = parsePrefixes(h.FetchAllow); err != nil {
 		return fmt.Errorf("fetch_allow: %w", err)
 	}
-	h.exiting = untilExit(ctx)
 	return nil
 }
 
@@ -74,44 +70,6 @@ func parsePrefixes(list []string) ([]netip.Prefix, error) {
 		prefixes = append(prefixes, prefix.Masked())
 	}
 	return prefixes, nil
-}
-
-// untilExit returns a context that ends when the process begins to shut down,
-// while requests are still being answered. On a reload it goes on: the requests
-// of the old configuration are answered to their end.
-func untilExit(ctx caddy.Context) context.Context {
-	server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
-	if !ok {
-		return context.Background()
-	}
-	until, exit := context.WithCancel(context.Background())
-	server.RegisterOnShutdown(func() {
-		if caddy.Exiting() {
-			exit()
-		}
-	})
-	return until
-}
-
-// errExiting ends uploads when the process ends.
-var errExiting = errors.New("the server is shutting down")
-
-// whileServing returns a context that also ends when the process does.
-func (h *Handler) whileServing(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	stop := context.AfterFunc(h.exiting, func() { cancel(errExiting) })
-	return ctx, func() {
-		stop()
-		cancel(nil)
-	}
-}
-
-// orExit returns what ended a request that was served under such a context.
-func orExit(ctx context.Context, err error) error {
-	if errors.Is(context.Cause(ctx), errExiting) {
-		return errExiting
-	}
-	return err
 }
 
 // fetcher returns what fetches files that a client of this server, which it has

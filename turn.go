@@ -57,6 +57,8 @@ type upstream struct {
 	parentID string         // of the answer that the turn follows, or empty
 	shared   *sessions      // nil without a record of conversations
 
+	opened bool // the chat was opened for the turn, for the goroutine only
+
 	place atomic.Pointer[func()] // gives back the place of the account; nil if another has it
 
 	// For the receiver as well, once something has come.
@@ -116,12 +118,14 @@ func (h *Handler) begin(ctx context.Context, t *turn, earlier *upstream) (*upstr
 	if t.attached != nil {
 		t.attached.hold()
 	}
+	helped := help()
 	go func() {
+		defer helped()
 		defer h.stateKey.release()
 		defer u.giveBack()
 		defer u.shared.release(h.logger)
 		defer cancel()
-		u.run(ctx)
+		u.live(ctx)
 	}()
 	return u, nil
 }
@@ -171,8 +175,8 @@ func (u *upstream) run(ctx context.Context) {
 		u.hand(ctx, read{err: err})
 		return
 	}
-	opened := u.chatID == ""
-	if opened {
+	u.opened = u.chatID == ""
+	if u.opened {
 		chatID, err := u.openChat(ctx)
 		if err != nil {
 			u.hand(ctx, read{err: err})
@@ -188,7 +192,7 @@ func (u *upstream) run(ctx context.Context) {
 	if err != nil {
 		u.aborted(ctx) // until then the receiver may ask for the place
 	}
-	u.leave(ctx, opened, err)
+	u.leave(ctx, err)
 }
 
 // reserve takes the chat that has been opened. One that may be deleted is known
@@ -205,13 +209,13 @@ func (u *upstream) reserve(ctx context.Context) {
 
 // leave gives the chat back after the turn, unless the turn has ended with err on
 // the site.
-func (u *upstream) leave(ctx context.Context, opened bool, err error) {
+func (u *upstream) leave(ctx context.Context, err error) {
 	defer u.lease.end()
 	ctx = context.WithoutCancel(ctx)
 	switch {
 	case u.h.Chats == chatsTemporary && !resting(err):
 		u.h.deleteTemporary(ctx, u.shared, u.account, chatKey{u.owner, u.chatID})
-	case u.h.Chats == chatsKeep && opened && !u.recorded && u.shared != nil:
+	case u.h.Chats == chatsKeep && u.opened && !u.recorded && u.shared != nil:
 		u.shared.addChat(ctx, u.h.logger, u.chat()) // its caller can still delete it
 	}
 }

@@ -268,7 +268,7 @@ func (s *Store) check(ctx context.Context, h *handle) error {
 // checkLater runs a check beside the normal work.
 func (s *Store) checkLater(h *handle) {
 	h.checks.Go(func() {
-		if err := s.check(h.ctx, h); err != nil && !passing(err) {
+		if err := guard(func() error { return s.check(h.ctx, h) }); err != nil && !passing(err) {
 			h.fail(err)
 		}
 	})

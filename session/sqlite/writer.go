@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"runtime"
+	"runtime/debug"
 	"time"
 
 	"github.com/caddy-qwen/caddy-qwen/session"
@@ -100,19 +101,37 @@ func newWriter(ctx context.Context, conn *link, busy time.Duration) (*writer, er
 func (s *Store) run() {
 	defer close(s.gone)
 	for s.ctx.Err() == nil {
-		h, err := s.open(s.ctx)
-		if err == nil {
-			s.handle.Store(h)
-			s.settle.Do(func() { close(s.settled) })
-			s.recovered()
-			err = s.leave(h, s.serve(h))
-		}
+		err := guard(s.once)
 		if s.ctx.Err() == nil {
 			s.failed(err)
 		}
 	}
 	s.setReason(errors.New("it is closed"))
 	s.settle.Do(func() { close(s.settled) })
+}
+
+// once opens the file and serves it until it fails.
+func (s *Store) once() error {
+	h, err := s.open(s.ctx)
+	if err != nil {
+		return err
+	}
+	s.handle.Store(h)
+	s.settle.Do(func() { close(s.settled) })
+	s.recovered()
+	return s.leave(h, guard(func() error { return s.serve(h) }))
+}
+
+// guard calls a function and makes an error of a panic in it, which in a goroutine
+// of the store's own would end the process. Of the panic's value, which may be
+// anything, the error tells only the type.
+func guard(f func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &failure{KindFailed, fmt.Errorf("a fault of the program (panic with a %T), at %s", v, debug.Stack())}
+		}
+	}()
+	return f()
 }
 
 // failed waits before the file is opened again, but not after the first failure
@@ -150,8 +169,7 @@ func (s *Store) serve(h *handle) error {
 		case <-h.more:
 			runtime.Gosched() // more may come who can be served together
 			h.writing.Lock()
-			s.batch(h)
-			h.writing.Unlock()
+			s.batchLocked(h)
 		case <-minute:
 			s.failures = 0
 			err = h.moved()
@@ -212,7 +230,7 @@ func (s *Store) batch(h *handle) {
 	}
 	begin := time.Now()
 	results := make([]error, len(jobs))
-	err := h.writer.run(jobs, results)
+	err := guard(func() error { return h.writer.run(jobs, results) })
 	h.slow.Store(time.Since(begin) > s.options.Patience/4)
 	if err != nil {
 		s.failedBatch(h, err)
