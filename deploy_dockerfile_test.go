@@ -74,6 +74,10 @@ func TestDockerfile(t *testing.T) {
 			t.Errorf("%s is %s, want %s", name, got, want)
 		}
 	}
+	// Caddy answers paths that nobody serves with the status 200, too.
+	if health := healthCommand(t, list); health[len(health)-1] != "http://127.0.0.1:8080/health" {
+		t.Errorf("the health check asks %s", health[len(health)-1])
+	}
 	mustExec(t, mustFind(t, list, "ENTRYPOINT"))
 	if got := mustFind(t, list, "LABEL"); !strings.Contains(got, `licenses="MIT"`) || !strings.Contains(got, `source="https://github.com/caddy-qwen/caddy-qwen"`) {
 		t.Errorf("the labels are %s", got)
