@@ -2,11 +2,11 @@ package caddyqwen
 
 import "time"
 
-// language is one of those that the page at `/` is in.
-type language int
+// tongue is one of those that the page at `/` is in.
+type tongue int
 
 const (
-	english language = iota
+	english tongue = iota
 	chinese
 )
 

@@ -1,35 +1,16 @@
 package caddyqwen
 
 import (
-	"crypto/sha256"
-	_ "embed" // for the page
-	"encoding/base64"
-	"html"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// homePage is the page for browsers, with {{names}} where values go.
-//
-//go:embed home.html
-var homePage string
-
 const documentationURL = "https://github.com/caddy-qwen/caddy-qwen"
 
-// homeState is what the page tells about the configuration. It holds nothing
-// that strangers must not know.
-type homeState struct {
-	HasCredential bool   // there is something to log in to the site with
-	Auth          string // authKeys, authCaddy or authOff
-	GeneratedKey  bool   // with authKeys: the key is the one that was made here
-	PublicModels  bool   // the list of models can be read without a key or a login
-}
-
-// homeInfo is the same for programs.
+// homeInfo is what programs are told at `/`.
 type homeInfo struct {
 	Name          string         `json:"name"`
 	Description   string         `json:"description"`
@@ -51,11 +32,11 @@ func (h *Handler) serveHome(w http.ResponseWriter, r *http.Request) {
 	header.Set("Cache-Control", "no-store")
 	header.Set("Referrer-Policy", "no-referrer")
 	header.Set("X-Content-Type-Options", "nosniff")
-	header.Add("Vary", "Accept")
-	if root := publicRoot(r); wantsHTML(r) {
-		writePage(w, h.homeState().page(root))
+	header.Add("Vary", "Accept, Accept-Language")
+	if wantsHTML(r) {
+		h.writeHome(w, r)
 	} else {
-		writeValue(w, describeHome(root))
+		writeValue(w, describeHome(publicRoot(r)))
 	}
 }
 
@@ -84,73 +65,6 @@ func describeHome(root string) homeInfo {
 // or nothing.
 func wantsHTML(r *http.Request) bool {
 	return strings.Contains(strings.ToLower(strings.Join(r.Header["Accept"], ",")), "text/html")
-}
-
-// writePage writes HTML that may use nothing but its own style sheet.
-func writePage(w http.ResponseWriter, page string) {
-	header := w.Header()
-	header.Set("Content-Security-Policy", "default-src 'none'; style-src '"+styleHash()+
-		"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
-	header.Set("Content-Type", "text/html; charset=utf-8")
-	header.Set("Content-Length", strconv.Itoa(len(page)))
-	w.WriteHeader(http.StatusOK)
-	_, _ = w.Write([]byte(page)) // a client that has gone away is nobody to tell
-}
-
-// styleHash returns the hash of the page's style sheet as browsers compute it:
-// over all between the tags, white space included.
-func styleHash() string {
-	_, rest, _ := strings.Cut(homePage, "<style>")
-	style, _, _ := strings.Cut(rest, "</style>")
-	sum := sha256.Sum256([]byte(style))
-	return "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
-}
-
-// page fills in the page. The root is the only value that comes from the
-// request. The replacer looks at each place once, so that no value can bring in
-// another.
-func (s homeState) page(root string) string {
-	accountClass, account := s.account()
-	accessClass, access, key, curlAuth := s.access()
-	modelsNote := ""
-	if !s.PublicModels && s.Auth != authOff {
-		modelsNote = " (not public)"
-	}
-	return strings.NewReplacer(
-		"{{root}}", html.EscapeString(root),
-		"{{account_class}}", accountClass, "{{account}}", account,
-		"{{access_class}}", accessClass, "{{access}}", access,
-		"{{key}}", key, "{{curl_auth}}", curlAuth,
-		"{{models_note}}", modelsNote,
-		"{{documentation}}", documentationURL,
-	).Replace(homePage)
-}
-
-// account returns the class and the HTML of what the page says about the
-// account.
-func (s homeState) account() (class, text string) {
-	if s.HasCredential {
-		return "good", "Configured. The first chat shows whether the site accepts it."
-	}
-	return "bad", "None is configured, so chats are refused. Set <code>QWEN_COOKIES</code> or" +
-		" <code>QWEN_AUTH_TOKEN</code> on the server, or write an <code>account</code> block, and restart."
-}
-
-// access returns the class and the HTML of what the page says about who may use
-// the account, how to get a key, and how curl presents it.
-func (s homeState) access() (class, text, key, curlAuth string) {
-	const bearer = "-H 'Authorization: Bearer <b>KEY</b>' \\\n  "
-	switch {
-	case s.Auth == authOff:
-		return "bad", "Open to everybody who can reach this address.", "None is needed. Clients that insist take any text.", ""
-	case s.Auth == authCaddy:
-		return "good", "For users of this server. Caddy checks who they are.",
-			"None. Log in as on the rest of this server.", "--user '<b>NAME</b>' \\\n  "
-	case s.GeneratedKey:
-		return "good", "With the API key that this server has made.",
-			"Run <code>caddy qwen key</code> on the server to see it.", bearer
-	}
-	return "good", "With an API key from the server’s configuration.", "One of the configured keys. The owner knows them.", bearer
 }
 
 // publicRoot returns the address of the handler as the client sees it, without

@@ -260,13 +260,3 @@ func (h *Handler) Cleanup() error {
 	}
 	return errors.Join(errs...)
 }
-
-// homeState tells the start page what is set up.
-func (h *Handler) homeState() homeState {
-	return homeState{
-		HasCredential: h.hasCredential(),
-		Auth:          h.Auth,
-		GeneratedKey:  h.callers.generated != nil,
-		PublicModels:  h.publicModels(),
-	}
-}
