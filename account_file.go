@@ -198,24 +198,36 @@ func writeAccountFile(path string, c qwen.Credential) error {
 // replaceFile writes a private file under a temporary name, brings it to disk and
 // gives it its name. A link stays, and what it names is replaced.
 func replaceFile(path string, data []byte) error {
+	_, err := replaceFileUnless(path, data, func() error { return nil })
+	return err
+}
+
+// replaceFileUnless is replaceFile, unless a last look returns an error. It returns
+// the state of the new file.
+func replaceFileUnless(path string, data []byte, look func() error) (fs.FileInfo, error) {
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		path = target
 	}
 	dir, prefix := filepath.Dir(path), "."+filepath.Base(path)+"-"
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
+		return nil, err
 	}
 	removeLeftovers(dir, prefix)
 	tmp, err := os.CreateTemp(dir, prefix+"*") // readable by the owner only
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer os.Remove(tmp.Name()) // if it still has that name
 	_, err = tmp.Write(data)
-	if err := errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
-		return err
+	// Under its own name, it may be another process's the next moment.
+	info, unknown := tmp.Stat()
+	if err := errors.Join(err, unknown, tmp.Sync(), tmp.Close()); err != nil {
+		return nil, err
 	}
-	return os.Rename(tmp.Name(), path)
+	if err := look(); err != nil {
+		return nil, err
+	}
+	return info, os.Rename(tmp.Name(), path)
 }
 
 // removeLeftovers removes temporary files that crashes have left, as there are

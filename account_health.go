@@ -192,6 +192,14 @@ func (h *health) useUp(model string, wait time.Duration, now time.Time) {
 	h.Quotas = quotas
 }
 
+// newest is when something has happened of which the health tells, or zero.
+func (h *health) newest() time.Time {
+	if h.Checked.After(h.FailedAt) {
+		return h.Checked
+	}
+	return h.FailedAt
+}
+
 // clone returns a copy that shares nothing.
 func (h *health) clone() health {
 	c := *h

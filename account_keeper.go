@@ -97,7 +97,7 @@ func (k *keeper) Destruct() error {
 	unsaved := k.unsaved
 	k.mu.Unlock()
 	if unsaved {
-		return k.save()
+		return k.save(zap.NewNop())
 	}
 	return nil
 }

@@ -117,11 +117,13 @@ func (k *keeper) startRenewal(ctx context.Context, a *account) <-chan singleflig
 // renew gets a new access token.
 func (k *keeper) renew(ctx context.Context, a *account) {
 	k.mu.Lock()
+	before := k.cred.AccessToken()
+	k.restore(a.logger)
 	cred := k.cred
-	due := !time.Now().Before(k.nextRenew)
+	due := !time.Now().Before(k.nextRenew) && cred.AccessToken() == before
 	k.mu.Unlock()
 	if !due {
-		return // another renewal has just failed
+		return // another renewal has just failed, or another process has renewed it
 	}
 	ctx, cancel := context.WithTimeout(ctx, renewalTime)
 	defer cancel()

@@ -3,6 +3,7 @@ package caddyqwen
 import (
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -76,6 +77,9 @@ func (k *keeper) restore(logger *zap.Logger) {
 	if !kept.Empty() && !kept.Expires().Before(k.cred.Expires()) {
 		k.setCredential(kept, kept.Expires())
 	}
+	if k.health.newest().After(f.Updated) {
+		return // something has happened since
+	}
 	k.health, k.nextProbe = f.health, time.Time{}
 	if k.health.resting() {
 		k.nextProbe = k.health.Until
@@ -108,7 +112,7 @@ func (k *keeper) flush(logger *zap.Logger) {
 	if !unsaved {
 		return
 	}
-	err := k.save()
+	err := k.save(logger)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if failed := err != nil; failed != k.saveErr {
@@ -118,24 +122,36 @@ func (k *keeper) flush(logger *zap.Logger) {
 	}
 }
 
-// save writes the state file.
-func (k *keeper) save() error {
+// save writes the state file, with what is in it that is newer: another process, such
+// as `caddy qwen accounts --clear`, may have written it.
+func (k *keeper) save(logger *zap.Logger) error {
 	k.saving.Lock()
 	defer k.saving.Unlock()
-	k.mu.Lock()
-	path, f := k.statePath(), k.stateFile()
-	k.unsaved = false
-	k.mu.Unlock()
-	info, err := writeStateFile(path, f)
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if err != nil {
-		k.unsaved = true
-		return err
+	for try := 1; ; try++ {
+		k.mu.Lock()
+		k.restore(logger)
+		path, f, seen := k.statePath(), k.stateFile(), k.saved
+		k.unsaved = false
+		k.mu.Unlock()
+		info, err := writeStateFile(path, f, seen)
+		k.mu.Lock()
+		if err == nil {
+			k.saved = info
+		} else {
+			k.unsaved = true
+		}
+		k.mu.Unlock()
+		if try == saveTries || !errors.Is(err, errStateChanged) {
+			return err
+		}
 	}
-	k.saved = info
-	return nil
 }
+
+// saveTries is how often a state file is tried to be written that others write, too.
+const saveTries = 3
+
+// errStateChanged says that another process has written a state file meanwhile.
+var errStateChanged = errors.New("another process has written the state file at the same time")
 
 func (k *keeper) stateFile() *stateFile {
 	return &stateFile{
@@ -145,16 +161,19 @@ func (k *keeper) stateFile() *stateFile {
 	}
 }
 
-// writeStateFile stores a state file, readable by its owner only.
-func writeStateFile(path string, f *stateFile) (fs.FileInfo, error) {
+// writeStateFile stores a state file, readable by its owner only, in place of the one
+// that was seen, unless that is nil.
+func writeStateFile(path string, f *stateFile, seen fs.FileInfo) (fs.FileInfo, error) {
 	data, err := json.MarshalIndent(f, "", "  ")
 	if err != nil {
 		return nil, err
 	}
-	if err := replaceFile(path, append(data, '\n')); err != nil {
-		return nil, err
-	}
-	return os.Stat(path)
+	return replaceFileUnless(path, append(data, '\n'), func() error {
+		if there, err := os.Stat(path); seen != nil && err == nil && !sameContent(there, seen) {
+			return errStateChanged
+		}
+		return nil
+	})
 }
 
 // removeOldStates deletes the state files that nobody has written for long. They

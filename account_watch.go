@@ -2,6 +2,7 @@ package caddyqwen
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"net/http"
 	"time"
@@ -68,7 +69,7 @@ func (a *account) attend(ctx context.Context) time.Duration {
 		}
 	}
 	if probe && ctx.Err() == nil {
-		a.probe(ctx)
+		_ = a.probe(ctx) // what it says is in the state
 	}
 	a.warn()
 	k.flush(a.logger)
@@ -76,20 +77,20 @@ func (a *account) attend(ctx context.Context) time.Duration {
 }
 
 // probe asks the site whether it accepts the account, and for nothing else. An
-// account that has expired may be renewed.
-func (a *account) probe(ctx context.Context) {
+// account that has expired may be renewed. It returns what is in the way of that.
+func (a *account) probe(ctx context.Context) error {
 	k, end := a.keeper, ctx
 	ctx, cancel := context.WithTimeout(ctx, renewalTime)
 	defer cancel()
 	cred := k.credential()
 	found, err := a.client.Account(ctx, cred)
 	if end.Err() != nil {
-		return // the next configuration asks again
+		return end.Err() // the next configuration asks again
 	}
 	if unclear(err, cred, time.Now()) {
 		a.logger.Debug("the site's answer does not tell whether it accepts the account")
 		k.probed(time.Now())
-		return
+		return errUnclear
 	}
 	if isKind(err, qwen.KindCredential) {
 		if renewed, ok := k.renewed(ctx, a, cred); ok {
@@ -107,7 +108,11 @@ func (a *account) probe(ctx context.Context) {
 		a.logger.Debug("the account could not be checked", siteFields(err)...)
 	}
 	k.probed(time.Now())
+	return err
 }
+
+// errUnclear says that the site's answer does not tell whether it accepts an account.
+var errUnclear = errors.New("the answer does not tell whether the site accepts the account")
 
 // unclear reports whether an answer to a probe may mean that the credential has
 // expired, or only that the site has changed: a page in place of the record.

@@ -22,7 +22,7 @@ chat.qwen.ai available as an OpenAI-compatible API.`,
 // setUpQwenCommand makes cmd, which is `caddy qwen`, the parent of its
 // sub-commands. By itself, it shows its help.
 func setUpQwenCommand(cmd *cobra.Command) {
-	cmd.Example = "  $ caddy qwen demo\n  $ caddy qwen import\n  $ caddy qwen key\n  $ caddy qwen sessions list"
+	cmd.Example = "  $ caddy qwen demo\n  $ caddy qwen import\n  $ caddy qwen doctor\n  $ caddy qwen chat \"Hello!\""
 	cmd.Args = cobra.NoArgs // an unknown sub-command is an error
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	cmd.AddCommand(qwenCommands()...)
@@ -33,6 +33,10 @@ func qwenCommands() []*cobra.Command {
 	return []*cobra.Command{
 		keyCommand(),
 		importCommand(),
+		modelsCommand(),
+		doctorCommand(),
+		chatCommand(),
+		accountsCommand(),
 		demoCommand(),
 		sessionsCommand(),
 	}
@@ -40,7 +44,8 @@ func qwenCommands() []*cobra.Command {
 
 // keyCommand returns `caddy qwen key`.
 func keyCommand() *cobra.Command {
-	return &cobra.Command{
+	var asJSON bool
+	cmd := &cobra.Command{
 		Use:   "key",
 		Short: "Prints the generated API key",
 		Long: `
@@ -54,8 +59,11 @@ is empty.
 Run the command as the user that runs the server, because every user has an own
 data directory. To replace the key, delete the file: the server notices at once.
 
-Standard output is the key and nothing else; what is to be known about it goes to
-standard error.`,
+Standard output is the key and nothing else, or with --json an object with the key
+and its file; what is to be known about it goes to standard error.
+
+The exit status is 0 if the key was printed, and 1 with a sentence on standard
+error if not.`,
 		Example: `  $ caddy qwen key
 
   As the user of Caddy's system service:
@@ -74,8 +82,19 @@ standard error.`,
 				return err
 			}
 			fmt.Fprintf(cmd.ErrOrStderr(), "The key is stored in %s and used only if no API key is configured.\n", path)
+			if asJSON {
+				return printJSON(cmd.OutOrStdout(), printedKey{key, path})
+			}
 			_, err = fmt.Fprintln(cmd.OutOrStdout(), key)
 			return err
 		},
 	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "Print JSON for programs")
+	return cmd
+}
+
+// printedKey is what `key --json` prints.
+type printedKey struct {
+	Key  string `json:"key"`
+	File string `json:"file"`
 }

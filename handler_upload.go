@@ -81,7 +81,7 @@ func (f *fileForm) expiry() (time.Duration, error) {
 
 // uploadNow uploads a file while the client waits.
 func (h *Handler) uploadNow(ctx context.Context, who caller, shared *state, u *upload) (*session.File, string, error) {
-	u.h, u.account = h, h.chooseAccount()
+	u.h, u.account, u.report = h, h.chooseAccount(), reporterOf(ctx)
 	release, err := h.place(ctx, shared, u.account, "")
 	if err != nil {
 		return nil, "", err
