@@ -22,7 +22,7 @@ chat.qwen.ai available as an OpenAI-compatible API.`,
 // setUpQwenCommand makes cmd, which is `caddy qwen`, the parent of its
 // sub-commands. By itself, it shows its help.
 func setUpQwenCommand(cmd *cobra.Command) {
-	cmd.Example = "  $ caddy qwen demo\n  $ caddy qwen import\n  $ caddy qwen doctor\n  $ caddy qwen chat \"Hello!\""
+	cmd.Example = "  $ caddy qwen demo\n  $ caddy qwen import\n  $ caddy qwen key\n  $ caddy qwen doctor\n  $ caddy qwen chat \"Hello!\""
 	cmd.Args = cobra.NoArgs // an unknown sub-command is an error
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	cmd.AddCommand(qwenCommands()...)
