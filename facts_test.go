@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strconv"
 	"strings"
@@ -103,6 +104,20 @@ func TestServerTimingOfQueue(t *testing.T) {
 	finish()
 	if got := timings(t, (<-waiting).header); got["queue"] < milliseconds(waited) || got["total"] < got["queue"] {
 		t.Errorf("after %v in the queue: %v", waited, got)
+	}
+}
+
+// What comes before an answer is not the answer.
+func TestMeterInformational(t *testing.T) {
+	r := httptest.NewRequest(http.MethodGet, "/health", nil)
+	w := httptest.NewRecorder()
+	m := measure(w, withRequestID(w, r), otherRoute)
+	m.WriteHeader(http.StatusEarlyHints)
+	if m.info.status != 0 || w.Header().Get("Server-Timing") != "" {
+		t.Errorf("status %d and %v after an early hint", m.info.status, w.Header())
+	}
+	if m.WriteHeader(http.StatusTeapot); m.info.status != http.StatusTeapot || w.Header().Get("Server-Timing") == "" {
+		t.Errorf("status %d and %v after the status", m.info.status, w.Header())
 	}
 }
 

@@ -134,10 +134,12 @@ func TestMetricsOfAccountsWithOneLabel(t *testing.T) {
 	g := mustMeteredGateway(t, setup{bare: true, qwen: first})
 	s := setup{bare: true, qwen: first, site: fmt.Sprintf(second, g.site.URL()) + metricsSite}
 	g.load(s)
-	g.site.Reply(emulator.ChallengeJSON())
-	g.chat("hello", "")
-	if got := g.do(http.MethodPost, "/second"+chatPath, chatBody("hello", "")); got.status != http.StatusOK {
-		t.Errorf("the second account: status %d: %s", got.status, got.body)
+	g.site.Reply(emulator.RateLimited(2), emulator.ChallengeJSON())
+	for i, prefix := range []string{"/second", ""} {
+		g.do(http.MethodPost, prefix+chatPath, chatBody("hello", ""))
+		if state := g.scrape().state(t, "main"); i == 0 && state != string(accountQuota) {
+			t.Errorf("the state is %q", state)
+		}
 	}
 	f := g.scrape()
 	if state := f.state(t, "main"); state != string(accountVerification) {

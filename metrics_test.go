@@ -56,6 +56,14 @@ func TestMetricsOfRequests(t *testing.T) {
 				{"time_to_first_token_seconds", 1}, {"sessions_total", 1},
 			},
 		},
+		"a site that falls silent": {
+			func(g *gateway) {
+				g.load(setup{qwen: "idle_timeout 50ms", site: metricsSite})
+				g.site.Reply(emulator.Stream(emulator.Created(), emulator.Hang()))
+				g.chat("hello", "")
+			},
+			[]increase{{"requests_total status=504 code=upstream_timeout" + chatRoute, 1}, {"upstream_errors_total class=network", 1}},
+		},
 		"a client that leaves": {
 			func(g *gateway) { g.leave() },
 			[]increase{{"requests_total status=200 code=client_gone" + chatRoute, 1}, {"upstream_errors_total", 0}, {"time_to_first_token_seconds", 1}},
@@ -176,55 +184,6 @@ func TestMetricsOfRetries(t *testing.T) {
 					t.Errorf("status %d: %s", got.status, got.body)
 				}
 			}, increase{"retries_total reason=" + reason, 1}, increase{"retries_total", 1})
-		})
-	}
-}
-
-func TestMetricsOfUploads(t *testing.T) {
-	document := textFile("a.txt", "The text.")
-	tests := map[string]struct {
-		fail func(g *gateway)
-		want []increase
-	}{
-		"all is well": {func(*gateway) {}, []increase{
-			{"uploads_total stage=grant result=ok", 1}, {"uploads_total stage=transfer result=ok", 1}, {"uploads_total stage=parse result=ok", 1},
-			{"uploads_total", 3}, {"upload_bytes_total", float64(len(document.value))}, {"upstream_errors_total", 0},
-		}},
-		"no grant": {func(g *gateway) { g.site.Fail(emulator.EndpointFileGrant, emulator.Refusal("Bad_Request", "No.")) }, []increase{
-			{"uploads_total stage=grant result=error", 1}, {"uploads_total", 1}, {"upload_bytes_total", 0}, {"upstream_errors_total class=upstream", 1},
-		}},
-		"the storage refuses it": {func(g *gateway) { g.failAll(emulator.OpPost, emulator.OpPut) }, []increase{
-			{"uploads_total stage=grant result=ok", 1}, {"uploads_total stage=transfer result=error", 1}, {"uploads_total", 2}, {"upload_bytes_total", 0},
-			{"upstream_errors_total class=upstream", 1},
-		}},
-		"the site will not read": {func(g *gateway) { g.site.Fail(emulator.EndpointFileParse, emulator.Refusal("Bad_Request", "No.")) }, []increase{
-			{"uploads_total stage=transfer result=ok", 1}, {"uploads_total stage=parse result=error", 1}, {"uploads_total", 3},
-		}},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			g := mustMeteredGateway(t, setup{})
-			test.fail(g)
-			g.mustGrow(t, func() { g.form("/v1/files", document) }, test.want...)
-		})
-	}
-}
-
-func TestMetricsOfBytes(t *testing.T) {
-	g := mustMeteredGateway(t, setup{})
-	file := g.mustUpload(t, image(1, 5000))
-	for name, send := range map[string]func() reply{
-		"a page":            func() reply { return g.do(http.MethodGet, "/", "") },
-		"an error":          func() reply { return g.do(http.MethodGet, "/v1/nothing", "") },
-		"a stream":          func() reply { return g.chat("hello", `"stream":true`) },
-		"a file sent whole": func() reply { return g.do(http.MethodGet, "/v1/files/"+file.ID+"/content", "") },
-	} {
-		t.Run(name, func(t *testing.T) {
-			before := g.scrape().value("response_bytes_total")
-			got := send()
-			eventually(t, fmt.Sprintf("%d bytes are counted", len(got.body)), func() bool {
-				return g.scrape().value("response_bytes_total")-before == float64(len(got.body)) && got.body != ""
-			})
 		})
 	}
 }
