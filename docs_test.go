@@ -2,6 +2,7 @@ package caddyqwen
 
 import (
 	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -9,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"unicode"
+
+	"github.com/spf13/cobra"
 
 	"github.com/caddy-qwen/caddy-qwen/openai"
 )
@@ -229,8 +232,8 @@ func TestDocsSessionsCommands(t *testing.T) {
 		var found []string
 		for _, row := range mustReadDocument(t, path).rows(head) {
 			words, ok := strings.CutPrefix(codes(row[0])[0], "caddy qwen sessions ")
-			if !ok {
-				t.Fatalf("%s: row %q", path, row)
+			if !ok || words == "…" {
+				continue // TestDocsAllCommands
 			}
 			name, rest, _ := strings.Cut(words, " ")
 			found = append(found, name)
@@ -242,6 +245,44 @@ func TestDocsSessionsCommands(t *testing.T) {
 		}
 	}
 }
+
+// TestDocsAllCommands compares the READMEs' table of all commands with what there is:
+// the commands and their flags.
+func TestDocsAllCommands(t *testing.T) {
+	known := map[string]*cobra.Command{}
+	for _, cmd := range qwenCommands() {
+		known[cmd.Name()] = cmd
+	}
+	for path, head := range map[string]string{readmes[0]: "command", readmes[1]: "命令"} {
+		var found []string
+		for _, row := range mustReadDocument(t, path).rows(head) {
+			words, ok := strings.CutPrefix(codes(row[0])[0], "caddy qwen ")
+			name, rest, _ := strings.Cut(words, " ")
+			if name == "sessions" && rest != "…" {
+				continue // TestDocsSessionsCommands
+			}
+			found = append(found, name)
+			cmd := known[name]
+			if !ok || cmd == nil {
+				t.Errorf("%s: there is no %q", path, words)
+				continue
+			}
+			for _, text := range codes(strings.Join(row, " ")) {
+				for _, m := range anyFlagPattern.FindAllStringSubmatch(" "+text, -1) {
+					if cmd.Flags().Lookup(m[1]) == nil && cmd.Flags().ShorthandLookup(m[2]) == nil {
+						t.Errorf("%s: %s has no flag %s", path, name, m[0])
+					}
+				}
+			}
+		}
+		if slices.Sort(found); !slices.Equal(found, slices.Sorted(maps.Keys(known))) {
+			t.Errorf("%s has the commands %q", path, found)
+		}
+	}
+}
+
+// anyFlagPattern matches a flag by its name or by its letter.
+var anyFlagPattern = regexp.MustCompile(`[ \[](?:--(\w+)|-(\w))`)
 
 var flagPattern = regexp.MustCompile(`--(\w+)`)
 
