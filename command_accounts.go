@@ -110,7 +110,7 @@ func storedAccounts(site string) (found []storedAccount, unread error) {
 
 // report tells about the account.
 func (f *stateFile) report(now time.Time) accountReport {
-	k := &keeper{health: f.health, cred: qwen.Credential{Cookies: f.Cookies, Token: f.Token}}
+	k := &keeper{health: f.health, cred: qwen.Credential{Cookies: f.Cookies, Token: f.Token}, ends: f.Expires}
 	r := k.report(now)
 	r.Label = f.Label
 	return r

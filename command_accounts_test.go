@@ -30,7 +30,8 @@ type jsonAccounts struct {
 // mustKeep stores what is known of an account of a label and a site.
 func mustKeep(t *testing.T, label, site string, cred qwen.Credential, h health) string {
 	t.Helper()
-	k := &keeper{source: accountSource{baseURL: site, given: cred}, label: label, supplied: cred, cred: cred, health: h, restored: true}
+	k := &keeper{source: accountSource{baseURL: site, given: cred}, label: label, supplied: cred, health: h, restored: true}
+	k.setCredential(cred, cred.Expires())
 	must(t, k.save(zap.NewNop()))
 	return k.statePath()
 }
@@ -48,7 +49,7 @@ func TestAccountsCommand(t *testing.T) {
 
 	mustKeep(t, "default", site, qwen.Credential{Cookies: "a=" + testCookie + "; refresh_token=" + canaryRefresh}, health{State: accountVerification, Until: now.Add(time.Hour), Rests: 3, LastError: "upstream_verification_required", FailedAt: now})
 	mustKeep(t, "default", other, qwen.Credential{Token: testToken}, health{State: accountExpired, Until: now.Add(time.Hour), LastError: "upstream_credential_expired", FailedAt: now})
-	mustKeep(t, "通义", site, qwen.Credential{Token: testToken}, health{State: accountOK, Checked: now, Quotas: map[string]time.Time{"m": now.Add(time.Hour)}})
+	mustKeep(t, "通义", site, qwen.Credential{Token: jwt(now, time.Hour)}, health{State: accountOK, Checked: now, Quotas: map[string]time.Time{"m": now.Add(time.Hour)}})
 	must(t, os.WriteFile(filepath.Join(accountsDir(), "broken.json"), []byte("{"), 0o600))
 
 	out, stderr, err := runTool(t, nil, "accounts")
@@ -70,6 +71,9 @@ func TestAccountsCommand(t *testing.T) {
 	if len(all) != 3 || all[1].Label != "default" || all[1].Site != site || all[1].State != "verification" || !all[1].Renewable ||
 		all[1].Until == "" || all[1].LastError != "upstream_verification_required" || all[1].Remedy == "" || all[2].State != "quota" || all[2].Renewable {
 		t.Errorf("the accounts are %+v", all)
+	}
+	if ends := all[2].Expires; ends == "" || all[1].Expires != "" {
+		t.Errorf("the tokens end at %q and %q", all[1].Expires, ends)
 	}
 	if some := list("--site", site+"/").Accounts; len(some) != 2 {
 		t.Errorf("of one site: %+v", some)
