@@ -39,6 +39,7 @@ func (h *Handler) setUpAccounts(ctx caddy.Context, repl *caddy.Replacer) error {
 		if err == nil {
 			var k *keeper
 			if k, err = acquireKeeper(label, source); err == nil {
+				h.held = append(h.held, k)
 				h.accounts = append(h.accounts, h.newAccount(label, k))
 				continue
 			}

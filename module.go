@@ -243,6 +243,7 @@ type Handler struct {
 	logger      *zap.Logger
 	client      *qwen.Client // of which each account has its own
 	accounts    []*account
+	held        []*keeper   // to be released by Cleanup
 	watcher     *background // of the accounts
 	callers     *callers
 	cors        *cors

@@ -249,11 +249,11 @@ func (h *Handler) Cleanup() error {
 	h.housekeeper.stop()
 	h.watcher.stop()
 	var errs []error
-	for _, a := range h.accounts {
-		errs = append(errs, a.release())
+	for _, k := range h.held {
+		errs = append(errs, k.release())
 	}
+	h.held = nil // while requests still read the accounts
 	h.leaveLifecycle()
-	h.accounts = nil
 	if h.provisioned {
 		h.provisioned = false
 		errs = append(errs, h.stateKey.release())
