@@ -67,6 +67,7 @@ type keeper struct {
 	nextRenew time.Time // no renewal is tried before
 	failures  int       // renewals in a row that have failed
 	warned    time.Duration
+	told      int // times that the owner was told of the state
 }
 
 // acquireKeeper returns the keeper of a source. It reads an account file that must
@@ -142,7 +143,7 @@ func (k *keeper) setFresh(cred qwen.Credential, now time.Time) {
 		ends = now.Add(life)
 	}
 	k.setCredential(cred, ends)
-	k.unsaved = true
+	k.unsaved, k.warned = true, 0
 }
 
 // look takes up what has changed on disk: the account file, the state file when the
@@ -316,8 +317,14 @@ func (k *keeper) changed(logger *zap.Logger, now time.Time) {
 		k.nextProbe = k.health.Until
 	}
 	k.unsaved = true
-	k.reportLocked(now).log(logger)
+	k.tell(logger, now)
 	k.stir()
+}
+
+// tell tells the owner of the state. It is called with the lock.
+func (k *keeper) tell(logger *zap.Logger, now time.Time) {
+	k.told++
+	k.reportLocked(now).log(logger)
 }
 
 // setCookies takes up the cookies that the site has set.

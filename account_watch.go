@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -36,9 +37,8 @@ func jitter(d time.Duration) time.Duration {
 // of time, and the site is asked from time to time whether it accepts it.
 func (a *account) watch(ctx context.Context) {
 	removeOldStates(time.Now())
-	timer := time.NewTimer(a.attend(ctx))
+	timer := time.NewTimer(a.begin(ctx))
 	defer timer.Stop()
-	a.report(time.Now()).log(a.logger)
 	for {
 		select {
 		case <-ctx.Done():
@@ -49,6 +49,22 @@ func (a *account) watch(ctx context.Context) {
 		}
 		timer.Reset(a.attend(ctx))
 	}
+}
+
+// begin attends to the account for the first time, and tells the owner how it is,
+// unless what is found out has told that.
+func (a *account) begin(ctx context.Context) time.Duration {
+	k := a.keeper
+	k.mu.Lock()
+	before := k.told
+	k.mu.Unlock()
+	wait := a.attend(ctx)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.told == before && ctx.Err() == nil {
+		k.tell(a.logger, time.Now())
+	}
+	return wait
 }
 
 // attend does what is due, and returns the time until something is again.
@@ -178,11 +194,29 @@ func (a *account) warn() {
 	for _, before := range expiryWarnings {
 		if left <= before && (k.warned == 0 || before < k.warned) {
 			k.warned = before
-			a.logger.Warn("the account's access token ends soon and cannot be renewed: log in to the site in a browser again, and import the credential anew with `caddy qwen import`",
+			message := "the account's access token ends soon and cannot be renewed"
+			if left <= 0 {
+				message = "the account's access token has ended and cannot be renewed"
+			}
+			a.logger.Warn(message+": log in to the site in a browser again, and import the credential anew with `caddy qwen import`",
 				zap.Time("expires", k.ends), zap.Duration("left", left.Round(time.Second)))
 			return
 		}
 	}
+}
+
+// untilWarning returns the time until the next warning, if there is one. It is called
+// with the lock.
+func (k *keeper) untilWarning(now time.Time) (wait time.Duration, ok bool) {
+	if k.ends.IsZero() || k.canRenew() {
+		return 0, false
+	}
+	for _, before := range slices.Backward(expiryWarnings) {
+		if wait := k.ends.Add(-before).Sub(now); wait > 0 {
+			return wait, true
+		}
+	}
+	return 0, false
 }
 
 // untilNext returns the time until something is due.
@@ -195,6 +229,9 @@ func (k *keeper) untilNext(now time.Time) time.Duration {
 			ahead = k.nextRenew
 		}
 		next = min(next, ahead.Sub(now))
+	}
+	if wait, ok := k.untilWarning(now); ok {
+		next = min(next, wait)
 	}
 	if k.unsaved {
 		next = min(next, flushInterval)
