@@ -42,6 +42,8 @@ const (
 	// unknownQuota is for how long a limit counts as used up if the site does not
 	// say.
 	unknownQuota = time.Hour
+	// longestQuota is for how long limits are used up at most.
+	longestQuota = 24 * time.Hour
 	// firstAbsence and longestAbsence are for how long other accounts are taken
 	// first after the site could not be reached with one.
 	firstAbsence   = 30 * time.Second
@@ -198,6 +200,27 @@ func (h *health) newest() time.Time {
 		return h.Checked
 	}
 	return h.FailedAt
+}
+
+// plausible returns the health without what cannot be. The clock may have been wrong
+// when it was saved.
+func (h *health) plausible(now time.Time) health {
+	p := h.clone()
+	p.Until = earlier(p.Until, now.Add(longestRest))
+	p.Checked, p.FailedAt = earlier(p.Checked, now), earlier(p.FailedAt, now)
+	p.Rests = max(p.Rests, 0)
+	for model, end := range p.Quotas {
+		p.Quotas[model] = earlier(end, now.Add(longestQuota))
+	}
+	return p
+}
+
+// earlier returns the earlier of two times.
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // clone returns a copy that shares nothing.

@@ -51,6 +51,7 @@ type keeper struct {
 
 	mu       sync.Mutex
 	supplied qwen.Credential // as the owner has put it
+	supplies int             // how often that was
 	cred     qwen.Credential // the same, with what has been renewed since
 	ends     time.Time       // of the access token by this server's clock, or zero
 	file     fs.FileInfo     // of the account file that was read
@@ -113,9 +114,13 @@ func (k *keeper) readFile() error {
 	if err != nil {
 		return err
 	}
+	again := k.file != nil
 	k.file = info
-	if cred.Fingerprint() != k.supplied.Fingerprint() {
+	switch {
+	case cred.Fingerprint() != k.supplied.Fingerprint():
 		k.supply(cred)
+	case again:
+		k.endRest()
 	}
 	return nil
 }
@@ -124,6 +129,7 @@ func (k *keeper) readFile() error {
 // old one says nothing about it. It is called with the lock.
 func (k *keeper) supply(cred qwen.Credential) {
 	k.supplied = cred
+	k.supplies++
 	k.setCredential(cred, cred.Expires())
 	k.health, k.restored, k.saved = health{}, false, nil
 	k.absences, k.away = 0, time.Time{}
@@ -144,6 +150,15 @@ func (k *keeper) setFresh(cred qwen.Credential, now time.Time) {
 	}
 	k.setCredential(cred, ends)
 	k.unsaved, k.warned = true, 0
+}
+
+// endRest lets the site be asked again: the owner has written the same account file
+// anew, having finished the site's check, for example. It is called with the lock.
+func (k *keeper) endRest() {
+	if k.health.resting() {
+		k.health.Until, k.nextProbe = time.Time{}, time.Time{}
+		k.stir()
+	}
 }
 
 // look takes up what has changed on disk: the account file, the state file when the
@@ -331,6 +346,11 @@ func (k *keeper) tell(logger *zap.Logger, now time.Time) {
 func (k *keeper) setCookies(host string, set []*http.Cookie, now time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.takeCookies(host, set, now)
+}
+
+// takeCookies is setCookies for who has the lock.
+func (k *keeper) takeCookies(host string, set []*http.Cookie, now time.Time) {
 	next := k.cred.WithCookies(host, set, now)
 	switch {
 	case next.AccessToken() != k.cred.AccessToken():

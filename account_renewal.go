@@ -2,6 +2,7 @@ package caddyqwen
 
 import (
 	"context"
+	"net/http"
 	"time"
 
 	"go.uber.org/zap"
@@ -120,25 +121,30 @@ func (k *keeper) renew(ctx context.Context, a *account) {
 	before := k.cred.AccessToken()
 	k.restore(a.logger)
 	cred := k.cred
-	due := !time.Now().Before(k.nextRenew) && cred.AccessToken() == before
+	due, supplies := !time.Now().Before(k.nextRenew) && cred.AccessToken() == before, k.supplies
 	k.mu.Unlock()
 	if !due {
 		return // another renewal has just failed, or another process has renewed it
 	}
 	ctx, cancel := context.WithTimeout(ctx, renewalTime)
 	defer cancel()
-	next, err := a.client.Renew(ctx, cred)
+	var host string
+	var set []*http.Cookie // not for a credential that is supplied meanwhile
+	client := *a.client
+	client.OnSetCookie = func(_ context.Context, from string, cookies []*http.Cookie) { host, set = from, cookies }
+	next, err := client.Renew(ctx, cred)
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.cred.AccessToken() != cred.AccessToken() {
+	if k.supplies != supplies {
 		return // the owner has supplied another one meanwhile
 	}
 	now := time.Now()
+	k.takeCookies(host, set, now)
 	if err != nil {
 		k.renewalFailed(a, err, now)
 		return
 	}
-	k.setFresh(next, now)
+	k.setFresh(k.cred.WithTokensOf(next), now) // other answers may have set cookies meanwhile
 	k.failures, k.nextRenew = 0, time.Time{}
 	a.logger.Debug("the access token has been renewed", zap.Time("expires", k.ends))
 	if k.health.State == accountExpired {

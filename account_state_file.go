@@ -80,7 +80,7 @@ func (k *keeper) restore(logger *zap.Logger) {
 	if k.health.newest().After(f.Updated) {
 		return // something has happened since
 	}
-	k.health, k.nextProbe = f.health, time.Time{}
+	k.health, k.nextProbe = f.health.plausible(time.Now()), time.Time{}
 	if k.health.resting() {
 		k.nextProbe = k.health.Until
 	}

@@ -105,6 +105,13 @@ func (c Credential) WithToken(token string) Credential {
 	return c
 }
 
+// WithTokensOf returns the credential with the access token and the refresh token of
+// another one of the same account, wherever it has had its own.
+func (c Credential) WithTokensOf(other Credential) Credential {
+	refresh, _ := cookieValue(other.Cookies, refreshCookie)
+	return c.withRefreshToken(refresh).WithToken(other.AccessToken())
+}
+
 // Fingerprint returns a digest of everything in the credential. It tells whether
 // the owner has supplied something else, and is the same after every start.
 func (c Credential) Fingerprint() [sha256.Size]byte {

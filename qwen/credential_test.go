@@ -200,3 +200,14 @@ func otherCookies(cookies, name string) string {
 	}
 	return strings.Join(kept, ";")
 }
+
+func TestWithTokensOf(t *testing.T) {
+	c := Credential{Cookies: "acw_tc=2; token=a; refresh_token=r; x=1"}
+	got := c.WithTokensOf(Credential{Cookies: "acw_tc=1; token=b; refresh_token=s"})
+	if want := "acw_tc=2; token=b; refresh_token=s; x=1"; got.Cookies != want || got.Token != "" {
+		t.Errorf("got %+v, want the cookies %s", got, want)
+	}
+	if got := c.WithTokensOf(Credential{Token: "b"}); got.Cookies != "acw_tc=2; token=b; refresh_token=r; x=1" || got.Token != "" {
+		t.Errorf("without a refresh token: %+v", got)
+	}
+}
