@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -156,8 +157,19 @@ func checkReplaceable(path string, ours bool) error {
 	case ours || len(strings.TrimSpace(string(data))) == 0:
 		return nil
 	}
-	if _, err := parsePaste(data); err != nil {
+	if !isAccount(data) {
 		return fmt.Errorf("nothing was written: %s is there already, and it is no account file; choose another name, or delete it", path)
 	}
 	return nil
+}
+
+// setting is how files begin that hold settings, such as .env. A single one looks like
+// a cookie.
+var setting = regexp.MustCompile(`^\s*[A-Z][A-Z0-9_]*=`)
+
+// isAccount reports whether a file holds an account.
+func isAccount(data []byte) bool {
+	paste, err := parsePaste(data)
+	cred := pasted(paste)
+	return err == nil && (cred.AccessToken() != "" || cred.Renewable()) && !setting.Match(data)
 }

@@ -90,11 +90,20 @@ func isCookies(text string) bool {
 	return ok && isName(name) && !strings.Contains(text, "\n")
 }
 
-// bareCookies returns the value of a Cookie header.
+// bareCookies returns the value of a Cookie header, without the marks around it.
 func bareCookies(text string) string {
 	const name = "cookie:"
 	if len(text) > len(name) && strings.EqualFold(text[:len(name)], name) {
-		return strings.TrimSpace(text[len(name):])
+		text = strings.TrimSpace(text[len(name):])
+	}
+	return unquoted(text)
+}
+
+// unquoted returns a text without quotation marks around the whole, which the consoles
+// of browsers show.
+func unquoted(text string) string {
+	if len(text) > 1 && (text[0] == '"' || text[0] == '\'') && text[len(text)-1] == text[0] {
+		return text[1 : len(text)-1]
 	}
 	return text
 }
@@ -105,9 +114,7 @@ func readCookies(text string) (*request, error) {
 
 // bareToken returns what may be a token, without the marks around it.
 func bareToken(text string) string {
-	if len(text) > 1 && (text[0] == '"' || text[0] == '\'') && text[len(text)-1] == text[0] {
-		text = text[1 : len(text)-1]
-	}
+	text = unquoted(text)
 	if scheme, token, ok := strings.Cut(text, " "); ok && strings.EqualFold(scheme, "Bearer") {
 		text = strings.TrimSpace(token)
 	}
