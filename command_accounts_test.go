@@ -176,7 +176,7 @@ func TestAccountsRenewedElsewhere(t *testing.T) {
 	defer http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 	accounts := make([]*account, 2)
 	for i := range accounts {
-		k := &keeper{source: accountSource{baseURL: b.site.URL(), given: cred}, label: "a", supplied: cred, cred: cred, wake: make(chan struct{}, 1)}
+		k := &keeper{source: accountSource{baseURL: b.site.URL(), given: cred}, label: "a", supplied: cred, cred: cred, restored: true, wake: make(chan struct{}, 1)}
 		accounts[i] = &account{keeper: k, label: "a", client: client, logger: zap.NewNop()}
 	}
 	for i, a := range accounts {
