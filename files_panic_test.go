@@ -60,20 +60,58 @@ func (s *fragileStore) Find(ctx context.Context, key session.Key, limit int) ([]
 	return s.Store.Find(ctx, key, limit)
 }
 
+func (s *fragileStore) Record(ctx context.Context, turn session.Turn) error {
+	s.touch("Record")
+	return s.Store.Record(ctx, turn)
+}
+
+func (s *fragileStore) AddChat(ctx context.Context, c session.Chat) error {
+	s.touch("AddChat")
+	return s.Store.AddChat(ctx, c)
+}
+
+func (s *fragileStore) IdleChats(ctx context.Context, account session.Digest, before time.Time, limit int) ([]session.Chat, error) {
+	s.touch("IdleChats")
+	return s.Store.IdleChats(ctx, account, before, limit)
+}
+
+func (s *fragileStore) Prune(ctx context.Context, before time.Time, keep, limit int) (int, error) {
+	s.touch("Prune")
+	return s.Store.Prune(ctx, before, keep, limit)
+}
+
+// Close closes the store, also if it panics.
+func (s *fragileStore) Close() error {
+	err := s.Store.Close()
+	s.touch("Close")
+	return err
+}
+
 // fragileSessions is the module for it.
 type fragileSessions struct{ SQLiteSessions }
 
 // newestFragile is the store that the module has opened last.
 var newestFragile atomic.Pointer[fragileStore]
 
-func init() { caddy.RegisterModule(fragileSessions{}) }
+// openPanics is where a store panics from the start.
+var openPanics atomic.Pointer[string]
+
+func init() {
+	caddy.RegisterModule(fragileSessions{})
+	openPanics.Store(new(string))
+}
 
 func (fragileSessions) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "http.handlers.qwen.sessions.fragile", New: func() caddy.Module { return new(fragileSessions) }}
 }
 
 func (m *fragileSessions) OpenStore(logger *zap.Logger) session.Store {
+	at := *openPanics.Load()
+	if at == "OpenStore" {
+		panic(panicText + at)
+	}
 	s := &fragileStore{Store: m.SQLiteSessions.OpenStore(logger)}
+	s.panicAt(at)
 	newestFragile.Store(s)
 	return s
 }
