@@ -54,6 +54,7 @@ type keeper struct {
 	supplies int             // how often that was
 	cred     qwen.Credential // the same, with what has been renewed since
 	ends     time.Time       // of the access token by this server's clock, or zero
+	made     time.Time       // when the site has made the access token, or zero
 	file     fs.FileInfo     // of the account file that was read
 	fileErr  string          // why it could not be read when it was tried last
 	restored bool            // the state file was looked for
@@ -130,6 +131,7 @@ func (k *keeper) readFile() error {
 func (k *keeper) supply(cred qwen.Credential) {
 	k.supplied = cred
 	k.supplies++
+	k.made = time.Time{}
 	k.setCredential(cred, cred.Expires())
 	k.health, k.restored, k.saved = health{}, false, nil
 	k.absences, k.away = 0, time.Time{}
@@ -149,6 +151,7 @@ func (k *keeper) setFresh(cred qwen.Credential, now time.Time) {
 		ends = now.Add(life)
 	}
 	k.setCredential(cred, ends)
+	k.made = now
 	k.unsaved, k.warned = true, 0
 }
 

@@ -25,6 +25,8 @@ const (
 	// a renewal that has failed on the way. Each further failure doubles it.
 	renewalMinPause = 5 * time.Second
 	renewalMaxPause = 5 * time.Minute
+	// youngToken is for how long after it was made an access token cannot have ended.
+	youngToken = 10 * time.Second
 )
 
 // dueRenewal is how much a renewal of the access token is due.
@@ -95,6 +97,25 @@ func (k *keeper) renewed(ctx context.Context, a *account, old qwen.Credential) (
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.cred, k.cred.AccessToken() != old.AccessToken()
+}
+
+// failedLate is failed for what the site tells of within an answer, when the call
+// cannot be made again. A token that is refused there may have ended, and is renewed
+// for the calls to come.
+func (a *account) failedLate(ctx context.Context, cred qwen.Credential, model string, err error) {
+	if isKind(err, qwen.KindCredential) && a.mayHaveEnded(cred, time.Now()) {
+		a.startRenewal(ctx, a)
+		return
+	}
+	a.failed(a, cred, model, err)
+}
+
+// mayHaveEnded reports whether a credential is the present one, and another token may
+// be a remedy. One that has just been made was no remedy.
+func (k *keeper) mayHaveEnded(cred qwen.Credential, now time.Time) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return cred.AccessToken() == k.cred.AccessToken() && k.canRenew() && !now.Before(k.nextRenew) && now.Sub(k.made) > youngToken
 }
 
 // startRenewal begins a renewal or joins the one that runs. Something comes from the

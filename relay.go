@@ -108,7 +108,7 @@ func (x *relay) run() error {
 // startOver begins the turn again in a new chat if the site refuses it in that of
 // the conversation. Otherwise it returns the failure.
 func (x *relay) startOver(cause error) error {
-	if x.size > 0 {
+	if x.size > 0 || x.up.uncertain(cause) {
 		return cause
 	}
 	if err := x.turn.conversation.startOver(x.r.Context(), x.turn, cause); err != nil {
@@ -166,7 +166,7 @@ func (x *relay) uploading(percent int) error {
 func (x *relay) event(ev qwen.Event) (over bool, err error) {
 	switch ev.Kind {
 	case qwen.Failed:
-		x.up.account.failed(x.up.account, x.up.account.credential(), x.turn.model, ev.Err)
+		x.up.account.failedLate(x.r.Context(), x.up.cred, x.turn.model, ev.Err)
 		return false, ev.Err
 	case qwen.Finished:
 		reason := "stop"

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+
 	"github.com/caddy-qwen/caddy-qwen/qwen"
 	"github.com/caddy-qwen/caddy-qwen/session"
 )
@@ -58,6 +60,10 @@ type upstream struct {
 	shared   *sessions      // nil without a record of conversations
 
 	opened bool // the chat was opened for the turn, for the goroutine only
+
+	// For the receiver once something has come after the prompt was sent.
+	cred qwen.Credential // with which that was
+	sent bool
 
 	place atomic.Pointer[func()] // gives back the place of the account; nil if another has it
 
@@ -233,7 +239,7 @@ func (u *upstream) chat() session.Chat {
 // opening a chat twice does no harm; so is a passing failure of the site.
 func (u *upstream) openChat(ctx context.Context) (string, error) {
 	id, err := u.newChat(ctx)
-	if err == nil || !passing(err) {
+	if err == nil || !passing(err) || infoOf(ctx).retries.Load() > 0 || u.replaceable(err) {
 		return id, err
 	}
 	select {
@@ -243,6 +249,19 @@ func (u *upstream) openChat(ctx context.Context) (string, error) {
 	case <-ctx.Done():
 		return "", err
 	}
+}
+
+// replaceable reports whether another account may take the turn over after a failure.
+// What was uploaded to this one before cannot be taken along.
+func (u *upstream) replaceable(err error) bool {
+	return u.h.otherAccount(u.account, err) != nil && (u.turn.attached == nil || len(u.turn.attached.list) == 0)
+}
+
+// uncertain reports whether the site may have got the prompt, and be answering it,
+// although the connection has failed. It must not be sent to another account then.
+func (u *upstream) uncertain(err error) bool {
+	var dial reverseproxy.DialError
+	return isKind(err, qwen.KindNetwork) && u.sent && !errors.As(err, &dial)
 }
 
 // newChat opens a chat. One that is to be deleted must not get lost, so that a
@@ -277,6 +296,7 @@ func (u *upstream) converse(ctx context.Context, files []qwen.File) (writing boo
 	}
 	var stream io.ReadCloser
 	err := u.account.call(ctx, u.turn.model, func(c *qwen.Client, cred qwen.Credential) (err error) {
+		u.cred, u.sent = cred, true
 		stream, err = c.Complete(ctx, cred, qwen.Completion{
 			ChatID: u.chatID, ParentID: u.parentID, Model: u.turn.model, Prompt: u.turn.prompt, Files: files,
 			Thinking: u.turn.thinking, Budget: u.turn.budget,
