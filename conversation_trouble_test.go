@@ -296,10 +296,9 @@ func TestConversationOfPanickingStore(t *testing.T) {
 	g, s := mustTroubledGateway(t, "")
 	a := g.ask([]said{user("one")})
 	s.panics.Store(true)
-	resp, err := g.trySend(t.Context(), http.MethodPost, chatPath, talkBody([]said{user("one"), a.said, user("two")}, ""))
-	if err == nil {
-		resp.Body.Close()
-		t.Errorf("status %d", resp.StatusCode)
+	got := g.do(http.MethodPost, chatPath, talkBody([]said{user("one"), a.said, user("two")}, ""))
+	if got.status != http.StatusInternalServerError || got.code() != "internal_error" {
+		t.Errorf("R10 status %d: %s", got.status, got.body)
 	}
 	g.slotsFree() // and when the gateway stops, nobody holds the store
 }
