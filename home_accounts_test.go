@@ -19,6 +19,8 @@ func (g *gateway) badges(language string) (list []string) {
 	return list
 }
 
+var hanPattern = regexp.MustCompile(`\p{Han}`)
+
 // Each state of an account has a badge, and what the owner has to do where there is
 // something to do.
 func TestHomeStates(t *testing.T) {
@@ -47,7 +49,8 @@ func TestHomeStates(t *testing.T) {
 			if badge, remedy, _ := strings.Cut(got, ": "); badge != tt.badge || !strings.Contains(remedy, tt.remedy) || (remedy == "") != (tt.remedy == "") {
 				t.Errorf("%s", got)
 			}
-			if got := g.badges("zh")[0]; !strings.Contains(got, tt.chinese) || strings.Contains(got, ": <") || (strings.HasSuffix(got, ": ")) != (tt.remedy == "") {
+			got = g.badges("zh")[0]
+			if badge, remedy, _ := strings.Cut(got, ": "); !strings.HasSuffix(badge, " "+tt.chinese) || hanPattern.MatchString(remedy) != (tt.remedy != "") {
 				t.Errorf("%s", got)
 			}
 		})
@@ -74,6 +77,10 @@ func TestHomeNoCredential(t *testing.T) {
 	g := mustGateway(t, setup{bare: true, qwen: "api_key " + testKey})
 	if got := g.badges("en"); len(got) != 2 || !strings.HasPrefix(got[0], "bad Not set up: Import a credential") || !strings.Contains(got[0], "<code>QWEN_COOKIES</code>") || got[1] != "good API key: " {
 		t.Errorf("%q", got)
+	}
+	_, _, text := mustParsePage(t, g.do(http.MethodGet, "/", "", "Accept", browserAccept).body)
+	if !strings.Contains(text, "Account Not set up") { // and no number
+		t.Errorf("%s", text)
 	}
 }
 

@@ -263,7 +263,8 @@ func BenchmarkHome(b *testing.B) {
 
 // Of models, the page tells those that can be asked for text, and what they take.
 func TestHomeModels(t *testing.T) {
-	site := &modelSite{models: siteModels("one", "two")}
+	site := &modelSite{models: siteModels("drawing", "one", "two")}
+	site.models[0].Info.Meta.ChatTypes = []string{"t2i", "t2v"}
 	h := mustModelHandler(t, site, nil)
 	shown := func() string {
 		t.Helper()
