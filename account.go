@@ -2,6 +2,7 @@ package caddyqwen
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"time"
@@ -40,7 +41,7 @@ func (a *account) call(ctx context.Context, model string, f func(*qwen.Client, q
 		return err
 	}
 	err = f(a.client, cred)
-	if isKind(err, qwen.KindCredential) {
+	if renewalHelps(err) {
 		if renewed, ok := a.renewed(ctx, a, cred); ok {
 			infoOf(ctx).retried(retryRenewed)
 			cred, err = renewed, f(a.client, renewed)
@@ -91,6 +92,9 @@ func (h *Handler) chooseAccount() *account {
 // otherAccount returns an account to take the place of another one after a
 // failure, or nil.
 func (h *Handler) otherAccount(than *account, cause error) *account {
+	if upload := (*uploadError)(nil); errors.As(cause, &upload) {
+		cause = upload.cause // which is the site's, or that of the storage
+	}
 	if !isKind(cause, qwen.KindCredential) && !isKind(cause, qwen.KindNetwork) {
 		return nil
 	}
@@ -126,7 +130,8 @@ type accountReport struct {
 	Expires time.Time
 	// Unreachable tells that the site could not be reached with it of late.
 	Unreachable bool
-	// Renewable tells that a new access token can be had when this one ends.
+	// Renewable tells that a new access token can be had when this one ends, as far
+	// as the site has not refused that.
 	Renewable bool
 	// Checked is when the site accepted the account last, or zero.
 	Checked time.Time
@@ -145,6 +150,13 @@ func (h *Handler) accountReports() []accountReport {
 		reports[i].Label = a.label
 	}
 	return reports
+}
+
+// renewalHelps reports whether a failure may be due to an access token that has
+// ended. Who is forbidden something is known to the site.
+func renewalHelps(err error) bool {
+	e := siteError(err)
+	return e != nil && e.Kind == qwen.KindCredential && e.Status != http.StatusForbidden
 }
 
 // aboutAccount reports whether a failure says something about the account.

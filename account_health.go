@@ -58,6 +58,7 @@ type health struct {
 	Until time.Time `json:"until,omitzero"`
 	// Rests is the number of rests in a row.
 	Rests int `json:"rests,omitempty"`
+	begun int // rests; tells those who were admitted before the last one
 	// Quotas are the ends of limits that are used up, by the model.
 	Quotas map[string]time.Time `json:"quotas,omitempty"`
 	// LastError is the code of the last failure, and FailedAt its time.
@@ -148,15 +149,14 @@ func (h *health) accepted(answer bool, now time.Time) bool {
 // pause is that until the credential may be renewed, or 0 if it cannot be.
 func (h *health) failed(e *qwen.Error, model string, pause time.Duration, now time.Time) bool {
 	before, until := h.state(now), h.quotaUntil(now)
-	switch e.Kind {
-	case qwen.KindVerification:
+	switch {
+	case e.Kind == qwen.KindVerification:
 		h.rest(accountVerification, now)
-	case qwen.KindCredential:
+	case e.Kind == qwen.KindCredential && pause > 0:
+		h.begin(accountExpired, now.Add(pause)) // which no later rest is longer for
+	case e.Kind == qwen.KindCredential:
 		h.rest(accountExpired, now)
-		if pause > 0 {
-			h.Until = now.Add(pause)
-		}
-	case qwen.KindQuota:
+	case e.Kind == qwen.KindQuota:
 		h.useUp(model, e.RetryAfter, now)
 	default:
 		return false
@@ -171,8 +171,14 @@ func (h *health) rest(state accountState, now time.Time) {
 	if h.State == state && h.Until.Sub(now) > trialTime {
 		return
 	}
-	h.State, h.Until = state, now.Add(restAfter(h.Rests))
+	h.begin(state, now.Add(restAfter(h.Rests)))
 	h.Rests++
+}
+
+// begin begins a rest that ends at a time.
+func (h *health) begin(state accountState, until time.Time) {
+	h.State, h.Until = state, until
+	h.begun++
 }
 
 // restAfter returns the length of a rest after a number of rests.

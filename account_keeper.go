@@ -3,11 +3,9 @@ package caddyqwen
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"io/fs"
 	"net/http"
-	"os"
 	"sync"
 	"time"
 
@@ -56,18 +54,21 @@ type keeper struct {
 	ends     time.Time       // of the access token by this server's clock, or zero
 	made     time.Time       // when the site has made the access token, or zero
 	file     fs.FileInfo     // of the account file that was read
+	openTold bool            // that others may read it was logged
 	fileErr  string          // why it could not be read when it was tried last
 	restored bool            // the state file was looked for
 	saved    fs.FileInfo     // of the state file as it was last read or written
-	unsaved  bool            // the state file is behind
+	saveBy   time.Time       // the state file is behind, and to be written by then; or zero
 	saveErr  bool            // it could not be written when it was tried last
 
 	health    health
 	absences  int       // times in a row that the site could not be reached
 	away      time.Time // other accounts are taken first until then
 	nextProbe time.Time
+	probing   bool      // a watch makes a probe
 	nextRenew time.Time // no renewal is tried before
 	failures  int       // renewals in a row that have failed
+	denied    bool      // the site has refused the last of them
 	warned    time.Duration
 	told      int // times that the owner was told of the state
 }
@@ -96,47 +97,14 @@ func (k *keeper) release() error {
 
 // Destruct saves what is not saved yet.
 func (k *keeper) Destruct() error {
-	k.mu.Lock()
-	unsaved := k.unsaved
-	k.mu.Unlock()
-	if unsaved {
+	select {
+	case <-k.flight.DoChan("", func() (any, error) { return nil, nil }): // a renewal that runs
+	case <-time.After(stopTime):
+	}
+	if k.unsaved() {
 		return k.save(zap.NewNop())
 	}
 	return nil
-}
-
-// readFile takes up what the owner has put into the account file. It is called
-// with the lock, or before anybody else has the keeper.
-func (k *keeper) readFile() error {
-	cred, info, err := readAccountFile(k.source.path)
-	if errors.Is(err, fs.ErrNotExist) && k.source.optional {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	again := k.file != nil
-	k.file = info
-	switch {
-	case cred.Fingerprint() != k.supplied.Fingerprint():
-		k.supply(cred)
-	case again:
-		k.endRest()
-	}
-	return nil
-}
-
-// supply takes up a credential that the owner has supplied. What was known of the
-// old one says nothing about it. It is called with the lock.
-func (k *keeper) supply(cred qwen.Credential) {
-	k.supplied = cred
-	k.supplies++
-	k.made = time.Time{}
-	k.setCredential(cred, cred.Expires())
-	k.health, k.restored, k.saved = health{}, false, nil
-	k.absences, k.away = 0, time.Time{}
-	k.nextProbe, k.nextRenew, k.failures, k.warned = time.Time{}, time.Time{}, 0, 0
-	k.stir()
 }
 
 // setCredential sets the present credential. It is called with the lock.
@@ -149,50 +117,12 @@ func (k *keeper) setFresh(cred qwen.Credential, now time.Time) {
 	ends := cred.Expires()
 	if life := cred.Lifetime(); life > 0 {
 		ends = now.Add(life)
+	} else if !ends.After(now) {
+		ends = time.Time{} // one of the clocks is wrong, and only the site's answers tell
 	}
 	k.setCredential(cred, ends)
-	k.made = now
-	k.unsaved, k.warned = true, 0
-}
-
-// endRest lets the site be asked again: the owner has written the same account file
-// anew, having finished the site's check, for example. It is called with the lock.
-func (k *keeper) endRest() {
-	if k.health.resting() {
-		k.health.Until, k.nextProbe = time.Time{}, time.Time{}
-		k.stir()
-	}
-}
-
-// look takes up what has changed on disk: the account file, the state file when the
-// keeper is new, and when the account rests, whether the owner has cleared that. It
-// is called with the lock.
-func (k *keeper) look(logger *zap.Logger) {
-	if k.source.path != "" {
-		k.lookAtFile(logger)
-	}
-	if !k.restored || k.health.resting() || len(k.health.Quotas) > 0 {
-		k.restore(logger)
-	}
-}
-
-func (k *keeper) lookAtFile(logger *zap.Logger) {
-	info, err := os.Stat(k.source.path)
-	if err == nil && k.file != nil && sameContent(info, k.file) {
-		return
-	}
-	before := k.supplied.Fingerprint()
-	if err = k.readFile(); err != nil {
-		if text := err.Error(); text != k.fileErr {
-			k.fileErr = text
-			logger.Error("the account file cannot be read; what it held before is used further", zap.Error(err))
-		}
-		return
-	}
-	if k.fileErr = ""; k.supplied.Fingerprint() != before {
-		logger.Info("the account file has been read", zap.String("path", k.source.path))
-		k.stir() // who has put it there wants to know whether the site accepts it
-	}
+	k.made, k.warned = now, 0
+	k.dirty(now)
 }
 
 // id returns the digest by which the account is known in the records.
@@ -234,7 +164,7 @@ func (k *keeper) admit(logger *zap.Logger, model string) (ticket int, err error)
 		return 0, errNoCredential
 	}
 	err = k.health.admit(model, time.Now())
-	return k.health.Rests, err
+	return k.health.begun, err
 }
 
 // stillAdmitted returns why a request that was admitted may not go to the site any
@@ -242,7 +172,7 @@ func (k *keeper) admit(logger *zap.Logger, model string) (ticket int, err error)
 func (k *keeper) stillAdmitted(ticket int, model string) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.health.Rests == ticket {
+	if k.health.begun == ticket {
 		return nil // the rest, if there is one, is that after which it was admitted
 	}
 	return k.health.refusal(model, time.Now())
@@ -283,12 +213,15 @@ func (k *keeper) failed(a *account, cred qwen.Credential, model string, err erro
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if cred.AccessToken() != k.cred.AccessToken() {
-		return // it is about a credential that has been replaced
+	if k.replaced(cred, e) {
+		return
 	}
 	now := time.Now()
 	switch {
 	case e.Kind == qwen.KindNetwork || e.Kind == qwen.KindTLS:
+		if k.away.After(now) {
+			return // it was on its way when the site went away
+		}
 		k.absences++
 		k.away = now.Add(min(time.Duration(k.absences)*firstAbsence, longestAbsence))
 	case e.Kind == qwen.KindCredential && model == "":
@@ -299,11 +232,24 @@ func (k *keeper) failed(a *account, cred qwen.Credential, model string, err erro
 	}
 }
 
+// replaced reports whether a failure is about a credential that is not in use any
+// more. What the site has against an account, it has against a renewed token, too. It
+// is called with the lock.
+func (k *keeper) replaced(cred qwen.Credential, e *qwen.Error) bool {
+	return cred.AccessToken() != k.cred.AccessToken() &&
+		(e.Kind == qwen.KindCredential || cred.Identity() != k.cred.Identity())
+}
+
 // refused takes note that the site refuses the account. It is called with the lock.
 func (k *keeper) refused(a *account, e *qwen.Error, model string, now time.Time) {
-	if k.health.failed(e, model, k.untilRenewal(now), now) {
-		k.changed(a.logger, now)
+	pause := k.untilRenewal(now)
+	if !renewalHelps(e) {
+		pause = 0
 	}
+	if k.health.failed(e, model, pause, now) {
+		k.tell(a.logger, now)
+	}
+	k.noted(now) // a rest may also have become longer
 }
 
 // stir has a watch look after the account now.
@@ -331,11 +277,17 @@ func (k *keeper) accepted(a *account, answer bool) {
 // changed tells the owner of a new state, and has it saved. It is called with the
 // lock.
 func (k *keeper) changed(logger *zap.Logger, now time.Time) {
+	k.tell(logger, now)
+	k.noted(now)
+}
+
+// noted has what is known saved, and the site left alone while the account rests.
+// It is called with the lock.
+func (k *keeper) noted(now time.Time) {
 	if k.health.resting() {
 		k.nextProbe = k.health.Until
 	}
-	k.unsaved = true
-	k.tell(logger, now)
+	k.dirty(now)
 	k.stir()
 }
 
@@ -358,8 +310,13 @@ func (k *keeper) takeCookies(host string, set []*http.Cookie, now time.Time) {
 	switch {
 	case next.AccessToken() != k.cred.AccessToken():
 		k.setFresh(next, now)
+		k.stir()
 	case next.Cookies != k.cred.Cookies:
-		k.cred, k.unsaved = next, true
+		k.cred = next
+		if k.saveBy.IsZero() {
+			k.dirty(now.Add(flushInterval))
+			k.stir() // who waits for longer
+		}
 	}
 }
 
@@ -372,7 +329,7 @@ func (k *keeper) report(now time.Time) accountReport {
 func (k *keeper) reportLocked(now time.Time) accountReport {
 	r := accountReport{
 		State: k.health.state(now), Until: k.health.until(now),
-		Expires: k.ends, Renewable: k.canRenew(), Unreachable: k.away.After(now),
+		Expires: k.ends, Renewable: k.canRenew() && !k.denied, Unreachable: k.away.After(now),
 		Checked: k.health.Checked, LastError: k.health.LastError, FailedAt: k.health.FailedAt,
 	}
 	if r.State == accountOK && !r.Renewable && !r.Expires.IsZero() && r.Expires.Sub(now) < expiringSoon {

@@ -71,10 +71,10 @@ func (k *keeper) renewalTimes() (ahead, late time.Time, ok bool) {
 // on the way, or 0 if another one is not to be expected to succeed. It is called
 // with the lock.
 func (k *keeper) untilRenewal(now time.Time) time.Duration {
-	if wait := k.nextRenew.Sub(now); wait > 0 && wait <= renewalMaxPause {
-		return wait
+	if k.denied {
+		return 0
 	}
-	return 0
+	return max(k.nextRenew.Sub(now), 0)
 }
 
 // renewed returns a credential that is newer than one that the site has refused or
@@ -129,9 +129,10 @@ func (k *keeper) startRenewal(ctx context.Context, a *account) <-chan singleflig
 		})
 		if err != nil {
 			k.mu.Lock()
-			defer k.mu.Unlock()
 			k.renewalFailed(a, err, time.Now())
+			k.mu.Unlock()
 		}
+		k.flush(a.logger) // at once: the refresh token may be another one now, too
 		return nil, nil
 	})
 }
@@ -165,10 +166,11 @@ func (k *keeper) renew(ctx context.Context, a *account) {
 		k.renewalFailed(a, err, now)
 		return
 	}
-	k.setFresh(k.cred.WithTokensOf(next), now) // other answers may have set cookies meanwhile
-	k.failures, k.nextRenew = 0, time.Time{}
+	remedy := k.failures > 0 || !now.Before(k.ends) // otherwise the site has refused what was good
+	k.setFresh(k.cred.WithTokensOf(next), now)      // other answers may have set cookies meanwhile
+	k.failures, k.denied, k.nextRenew = 0, false, time.Time{}
 	a.logger.Debug("the access token has been renewed", zap.Time("expires", k.ends))
-	if k.health.State == accountExpired {
+	if k.health.State == accountExpired && remedy {
 		k.health.accepted(false, now)
 		k.changed(a.logger, now)
 	}
@@ -178,7 +180,10 @@ func (k *keeper) renew(ctx context.Context, a *account) {
 // owner, and asking again and again would only annoy the site.
 func (k *keeper) renewalFailed(a *account, err error, now time.Time) {
 	pause := min(renewalMinPause<<min(k.failures, 10), renewalMaxPause)
-	if aboutAccount(err) {
+	if left := k.ends.Sub(now); left > 0 { // one more try, and another, before the end
+		pause = min(pause, max(left/2, renewalMinPause))
+	}
+	if k.denied = aboutAccount(err); k.denied {
 		pause = restAfter(k.failures)
 	}
 	if k.failures == 0 {

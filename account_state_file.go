@@ -75,12 +75,18 @@ func (k *keeper) restore(logger *zap.Logger) {
 	kept := k.supplied
 	kept.Cookies, kept.Token = f.Cookies, f.Token
 	if !kept.Empty() && !kept.Expires().Before(k.cred.Expires()) {
-		k.setCredential(kept, kept.Expires())
+		ends := f.Expires // by this server's clock
+		if ends.IsZero() {
+			ends = kept.Expires()
+		}
+		k.setCredential(kept, ends)
 	}
 	if k.health.newest().After(f.Updated) {
 		return // something has happened since
 	}
+	begun := k.health.begun + 1
 	k.health, k.nextProbe = f.health.plausible(time.Now()), time.Time{}
+	k.health.begun = begun
 	if k.health.resting() {
 		k.nextProbe = k.health.Until
 	}
@@ -104,12 +110,31 @@ func readStateFile(path string) (*stateFile, fs.FileInfo, error) {
 	return f, info, nil
 }
 
+// dirty has what is known now saved by a time at the latest. It is called with the
+// lock.
+func (k *keeper) dirty(by time.Time) {
+	if k.saveBy.IsZero() || by.Before(k.saveBy) {
+		k.saveBy = by
+	}
+}
+
+// saveDue reports whether something is to be saved at a time.
+func (k *keeper) saveDue(now time.Time) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return !k.saveBy.IsZero() && !now.Before(k.saveBy)
+}
+
+// unsaved reports whether the state file is behind.
+func (k *keeper) unsaved() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return !k.saveBy.IsZero()
+}
+
 // flush saves what is not saved yet.
 func (k *keeper) flush(logger *zap.Logger) {
-	k.mu.Lock()
-	unsaved := k.unsaved
-	k.mu.Unlock()
-	if !unsaved {
+	if !k.unsaved() {
 		return
 	}
 	err := k.save(logger)
@@ -131,14 +156,14 @@ func (k *keeper) save(logger *zap.Logger) error {
 		k.mu.Lock()
 		k.restore(logger)
 		path, f, seen := k.statePath(), k.stateFile(), k.saved
-		k.unsaved = false
+		k.saveBy = time.Time{}
 		k.mu.Unlock()
 		info, err := writeStateFile(path, f, seen)
 		k.mu.Lock()
 		if err == nil {
 			k.saved = info
 		} else {
-			k.unsaved = true
+			k.dirty(time.Now().Add(flushInterval))
 		}
 		k.mu.Unlock()
 		if try == saveTries || !errors.Is(err, errStateChanged) {

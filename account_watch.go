@@ -17,8 +17,11 @@ const (
 	// probeInterval is about how often the site is asked whether it accepts an
 	// account that nobody uses.
 	probeInterval = 10 * time.Minute
-	// flushInterval is for how long new cookies may not be saved.
+	// flushInterval is for how long new cookies may not be saved, and how often it is
+	// tried to save what could not be.
 	flushInterval = time.Minute
+	// usualLife is that of access tokens which do not tell when they were issued.
+	usualLife = 30 * 24 * time.Hour
 	// expiringSoon is how long before its end a token that cannot be renewed begins
 	// to count as expiring.
 	expiringSoon = 7 * 24 * time.Hour
@@ -73,23 +76,57 @@ func (a *account) attend(ctx context.Context) time.Duration {
 	k.mu.Lock()
 	k.look(a.logger)
 	now := time.Now()
-	missing, due, probe := k.cred.Empty(), k.renewal(now), !now.Before(k.nextProbe)
+	missing, due := k.cred.Empty(), k.renewal(now)
+	probe := !missing && k.claimProbe(now)
+	quiet := k.quietUntil().After(now)
 	k.mu.Unlock()
 	if missing {
 		return flushInterval
 	}
-	if due != renewalNone {
+	if due != renewalNone && !quiet {
 		select {
 		case <-k.startRenewal(ctx, a):
 		case <-ctx.Done():
 		}
 	}
-	if probe && ctx.Err() == nil {
-		_ = a.probe(ctx) // what it says is in the state
+	if probe {
+		a.probeClaimed(ctx)
 	}
 	a.warn()
-	k.flush(a.logger)
+	if k.saveDue(time.Now()) {
+		k.flush(a.logger)
+	}
 	return k.untilNext(time.Now())
+}
+
+// claimProbe reports whether a probe is due. Of several watches, one makes it. It is
+// called with the lock.
+func (k *keeper) claimProbe(now time.Time) bool {
+	if k.probing || now.Before(k.nextProbe) {
+		return false
+	}
+	k.probing = true
+	return true
+}
+
+// probeClaimed makes a probe that was claimed.
+func (a *account) probeClaimed(ctx context.Context) {
+	defer func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.probing = false
+	}()
+	_ = a.probe(ctx) // what it says is in the state
+}
+
+// quietUntil returns until when not even a renewal is worth asking for, unless it is
+// needed: a site that asks for human verification is best left alone. It is called
+// with the lock.
+func (k *keeper) quietUntil() time.Time {
+	if k.health.State == accountVerification {
+		return k.health.Until
+	}
+	return time.Time{}
 }
 
 // probe asks the site whether it accepts the account, and for nothing else. An
@@ -108,7 +145,7 @@ func (a *account) probe(ctx context.Context) error {
 		k.probed(time.Now())
 		return errUnclear
 	}
-	if isKind(err, qwen.KindCredential) {
+	if renewalHelps(err) {
 		if renewed, ok := k.renewed(ctx, a, cred); ok {
 			cred = renewed
 			found, err = a.client.Account(ctx, cred)
@@ -150,11 +187,14 @@ func (k *keeper) credential() qwen.Credential {
 // account, if the present one cannot be renewed and ends earlier. It is of use only
 // in the second half of the present one's life.
 func (k *keeper) adopt(cred qwen.Credential, token string) {
-	next := cred.WithToken(token)
+	next, life := cred.WithToken(token), cred.Lifetime()
+	if life == 0 {
+		life = usualLife
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.canRenew() || k.ends.IsZero() || k.cred.AccessToken() != cred.AccessToken() ||
-		!next.Expires().After(cred.Expires()) || next.Identity() != cred.Identity() || time.Until(k.ends) > cred.Lifetime()/2 {
+		!next.Expires().After(cred.Expires()) || next.Identity() != cred.Identity() || time.Until(k.ends) > life/2 {
 		return
 	}
 	k.setFresh(next, time.Now())
@@ -165,7 +205,7 @@ func (k *keeper) adopt(cred qwen.Credential, token string) {
 func (k *keeper) probeFailed(a *account, cred qwen.Credential, e *qwen.Error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if cred.AccessToken() == k.cred.AccessToken() {
+	if !k.replaced(cred, e) {
 		k.refused(a, e, "", time.Now())
 	}
 }
@@ -175,7 +215,7 @@ func (k *keeper) probeFailed(a *account, cred qwen.Credential, e *qwen.Error) {
 func (k *keeper) probed(now time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.unsaved = true
+	k.dirty(now)
 	if !k.nextProbe.After(now) {
 		k.nextProbe = now.Add(jitter(probeInterval))
 	}
@@ -187,7 +227,7 @@ func (a *account) warn() {
 	k := a.keeper
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.ends.IsZero() || k.canRenew() || k.health.State == accountExpired {
+	if k.ends.IsZero() || k.canRenew() && !k.denied || k.health.State == accountExpired {
 		return
 	}
 	left := time.Until(k.ends)
@@ -208,7 +248,7 @@ func (a *account) warn() {
 // untilWarning returns the time until the next warning, if there is one. It is called
 // with the lock.
 func (k *keeper) untilWarning(now time.Time) (wait time.Duration, ok bool) {
-	if k.ends.IsZero() || k.canRenew() {
+	if k.ends.IsZero() || k.canRenew() && !k.denied {
 		return 0, false
 	}
 	for _, before := range slices.Backward(expiryWarnings) {
@@ -225,16 +265,18 @@ func (k *keeper) untilNext(now time.Time) time.Duration {
 	defer k.mu.Unlock()
 	next := k.nextProbe.Sub(now)
 	if ahead, _, ok := k.renewalTimes(); ok {
-		if ahead.Before(k.nextRenew) {
-			ahead = k.nextRenew
+		for _, not := range []time.Time{k.nextRenew, k.quietUntil()} {
+			if ahead.Before(not) {
+				ahead = not
+			}
 		}
 		next = min(next, ahead.Sub(now))
 	}
 	if wait, ok := k.untilWarning(now); ok {
 		next = min(next, wait)
 	}
-	if k.unsaved {
-		next = min(next, flushInterval)
+	if !k.saveBy.IsZero() {
+		next = min(next, k.saveBy.Sub(now))
 	}
 	return max(next, time.Second)
 }

@@ -144,7 +144,7 @@ func TestAccountsStateOfOthers(t *testing.T) {
 	must(t, server.save(zap.NewNop()))
 	_, _, err := runTool(t, nil, "accounts", "--clear", "a")
 	must(t, err)
-	server.unsaved = true // of something else
+	server.dirty(time.Now()) // of something else
 	must(t, server.save(zap.NewNop()))
 	f, _, err := readStateFile(server.statePath())
 	must(t, err)

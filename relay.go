@@ -58,6 +58,12 @@ type relay struct {
 func (h *Handler) relay(w http.ResponseWriter, r *http.Request, t *turn, out answer, stream bool) (err error) {
 	up, err := h.begin(r.Context(), t, nil)
 	if err != nil {
+		// The account has begun to rest since it was chosen.
+		if err = t.conversation.startOver(r.Context(), t, err); err == nil {
+			up, err = h.begin(r.Context(), t, nil)
+		}
+	}
+	if err != nil {
 		return err
 	}
 	x := newRelay(h, w, r, out, stream, time.Now())
