@@ -225,8 +225,10 @@ func (k *keeper) failed(a *account, cred qwen.Credential, model string, err erro
 		k.absences++
 		k.away = now.Add(min(time.Duration(k.absences)*firstAbsence, longestAbsence))
 	case e.Kind == qwen.KindCredential && model == "":
-		k.nextProbe = now // one odd call is no reason to refuse all others
-		k.stir()
+		if !k.health.resting() {
+			k.nextProbe = now // one odd call is no reason to refuse all others
+			k.stir()
+		}
 	default:
 		k.refused(a, e, model, now)
 	}

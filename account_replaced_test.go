@@ -180,3 +180,18 @@ func TestSameAccountFileAgain(t *testing.T) {
 		t.Errorf("the site is asked in %v", time.Until(k.nextProbe))
 	}
 }
+
+// A call that is odd while the account rests does not disturb it.
+func TestOddCallWhileResting(t *testing.T) {
+	a := mustBeKept(t, qwen.Credential{Token: testToken}, &answering{})
+	odd := &qwen.Error{Kind: qwen.KindCredential}
+	a.failed(a, a.credential(), "", odd)
+	if !a.nextProbe.After(time.Time{}) {
+		t.Error("an account that does not rest is not looked at")
+	}
+	until := time.Now().Add(time.Hour)
+	a.health, a.nextProbe = health{State: accountVerification, Until: until, Rests: 1}, until
+	if a.failed(a, a.credential(), "", odd); !a.nextProbe.Equal(until) {
+		t.Errorf("asked at %v", a.nextProbe)
+	}
+}

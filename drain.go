@@ -169,6 +169,9 @@ func (l *lifecycle) tell(tasks []*task, logger *zap.Logger) {
 // wait waits for the last request, and for what is done for it after its answer.
 func (l *lifecycle) wait() {
 	l.mu.Lock()
+	if l.until.IsZero() { // stop has not been called yet: it is in another goroutine
+		l.until = time.Now().Add(endTime)
+	}
 	l.idle = make(chan struct{})
 	idle, timer := l.idle, time.NewTimer(time.Until(l.until))
 	l.settle()

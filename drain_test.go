@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/zap"
@@ -143,4 +144,25 @@ func TestDrainWhileWaitingForMemory(t *testing.T) {
 	eventually(t, "the request is being read", func() bool { return inProcess.Load() == 1 })
 	g.leaving()
 	wantStopping.check(t, <-x.done)
+}
+
+// Where there is no connection, Caddy may have shut the servers down before it has
+// told that it begins to: what goes on for requests is waited for all the same.
+func TestDrainWaitsFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &lifecycle{tasks: make(map[*task]struct{}), helpers: 1}
+		l.exiting, l.exit = context.WithCancel(t.Context())
+		begun := time.Now()
+		time.AfterFunc(endTime/2, func() {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			l.helpers--
+			l.settle()
+		})
+		l.wait()
+		if waited := time.Since(begun); waited != endTime/2 {
+			t.Errorf("waited %v", waited)
+		}
+		l.exit()
+	})
 }
