@@ -72,10 +72,30 @@ func (l *lifecycle) enter(w http.ResponseWriter, r *http.Request, drain time.Dur
 // lastWriteTime is how long a client may take to read what is written last.
 const lastWriteTime = endTime / 2
 
-// end ends the request. A write that a client keeps waiting ends soon, too.
+// limitInterval is how often the deadline of a write is set again that goes on.
+const limitInterval = 100 * time.Millisecond
+
+// end ends the request. A write that a client keeps waiting ends soon, too. Who calls
+// it holds the lock of the lifecycle.
 func (t *task) end() {
 	t.cancel(errExiting)
-	_ = t.writing.SetWriteDeadline(time.Now().Add(lastWriteTime)) // where there are no deadlines, nothing can be done
+	t.limit(time.Now().Add(lastWriteTime))
+}
+
+// limit sets the deadline of a write that goes on, and again while it does: Caddy
+// writes in pieces, each of which has a deadline of its own. Who calls it holds the
+// lock of the lifecycle.
+func (t *task) limit(deadline time.Time) {
+	if t.writing.SetWriteDeadline(deadline) != nil {
+		return // where there are no deadlines, nothing can be done
+	}
+	time.AfterFunc(limitInterval, func() {
+		t.lifecycle.mu.Lock() // so that it does not return meanwhile
+		defer t.lifecycle.mu.Unlock()
+		if _, running := t.lifecycle.tasks[t]; running {
+			t.limit(deadline)
+		}
+	})
 }
 
 // lastWrite is for who writes the last words of an answer to a client that may not
