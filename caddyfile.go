@@ -175,7 +175,7 @@ func (h *Handler) parseAccount(d *caddyfile.Dispenser) error {
 		"cookies": secret(&a.Cookies),
 		"token":   secret(&a.Token),
 		"header":  {parse: a.parseHeader, repeat: true},
-		"file":    word(&a.File),
+		"file":    file(&a.File),
 	})
 	if err != nil {
 		return err

@@ -88,6 +88,22 @@ func word(field *string) subdirective {
 	}}
 }
 
+// file is a subdirective with the path of a file, which may have spaces. Secrets may
+// have slipped in, so that no error shows it.
+func file(field *string) subdirective {
+	return subdirective{parse: func(d *caddyfile.Dispenser) error {
+		name, value, err := oneValue(d)
+		if err != nil {
+			return err
+		}
+		if strings.ContainsFunc(value, isControl) {
+			return d.Errf("%s: the path has a line break or another control character", name)
+		}
+		*field = value
+		return nil
+	}}
+}
+
 // oneOf is a subdirective with one of several values.
 func oneOf(field *string, values ...string) subdirective {
 	return subdirective{parse: func(d *caddyfile.Dispenser) error {
