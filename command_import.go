@@ -61,7 +61,10 @@ standard error if not: there is nothing usable, or the file cannot be written.`,
   As the user of Caddy's system service:
   $ sudo -H -u caddy caddy qwen import
 
-  A second account, for account { file /etc/caddy/second.json }:
+  In a container:
+  $ docker exec -i <container> caddy qwen import < request.txt
+
+  A second account, to be named with file in an account block:
   $ caddy qwen import --output /etc/caddy/second.json`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: r.run,
@@ -87,9 +90,8 @@ func (r *importRun) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	report := newImportReport(paste, path, time.Now())
-	if report.useless() {
-		return fmt.Errorf("nothing was written: the token ended at %s, and without the cookie refresh_token it cannot be renewed; "+
-			"open the site, log in if it asks for it, and copy a new request", localTime(*report.Token.Expires))
+	if err := report.useless(); err != nil {
+		return err
 	}
 	if err := checkReplaceable(path, r.output == ""); err != nil {
 		return err

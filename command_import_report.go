@@ -1,6 +1,7 @@
 package caddyqwen
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -109,8 +110,6 @@ func importAdvice(cred qwen.Credential, now time.Time) []string {
 	expires := cred.Expires()
 	short := !expires.IsZero() && (cred.Lifetime() > 0 && cred.Lifetime() <= shortLived || expires.Sub(now) <= shortLived)
 	switch {
-	case cred.AccessToken() == "" && !cred.Renewable():
-		advice = append(advice, "There is no token. Log in to the site, then copy a request.")
 	case short && !cred.Renewable():
 		advice = append(advice, "The token is soon over, and it cannot be renewed without the cookie refresh_token. Copy the whole request as cURL.")
 	case !expires.IsZero() && !expires.After(now):
@@ -130,11 +129,22 @@ func nextStep(path string) string {
 	if path == defaultAccountFile() {
 		return "Nothing else is to be done if no account is configured and QWEN_COOKIES and QWEN_AUTH_TOKEN are empty: the server reads this file."
 	}
-	return fmt.Sprintf("Name the file in the Caddyfile, in the block of qwen: account { file %q }", path)
+	return fmt.Sprintf("Name the file in the Caddyfile, in the block of qwen:\n\n\taccount {\n\t\tfile %q\n\t}", path)
 }
 
-// useless reports whether the account could be used for nothing.
-func (r *importReport) useless() bool { return r.Token != nil && r.Token.Expired && !r.Renewable }
+// useless says why the account could be used for nothing, or nothing if it can be used.
+func (r *importReport) useless() error {
+	switch {
+	case r.Renewable:
+		return nil
+	case r.Token == nil:
+		return errors.New("nothing was written: there is no token among the cookies, as before a login; log in to the site, and copy a new request")
+	case r.Token.Expired:
+		return fmt.Errorf("nothing was written: the token ended at %s, and without the cookie refresh_token it cannot be renewed; "+
+			"open the site, log in if it asks for it, and copy a new request", localTime(*r.Token.Expires))
+	}
+	return nil
+}
 
 // text returns the report for people.
 func (r *importReport) text() string {
