@@ -196,7 +196,7 @@ func (o *chatOptions) connect(notes io.Writer, bar *progressBar) (*apiClient, fu
 // upload uploads the files, one after the other.
 func (o *chatOptions) upload(ctx context.Context, client *apiClient, bar *progressBar) error {
 	for _, path := range o.files {
-		bar.label = shown(filepath.Base(path))
+		bar.label, bar.columns = shown(filepath.Base(path)), terminalColumns(bar.out)
 		var sent func(sent, size int64)
 		if o.local == nil { // what is sent to this computer says nothing
 			sent = func(sent, size int64) { bar.draw(int(sent * 100 / max(size, 1))) }

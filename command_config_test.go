@@ -132,6 +132,19 @@ func TestTerminalTexts(t *testing.T) {
 	if want := "\r文 [" + strings.Repeat(".", 30) + "]   0%" + full + "\r" + strings.Repeat(" ", 40) + "\r"; out.String() != want {
 		t.Errorf("drawn is %q, want %q", out.String(), want)
 	}
+	for columns, want := range map[int]string{
+		80: "a long 通义 name.txt [###############...............]  50%",
+		40: "a long 通义 nam… [#######........]  50%",
+		20: "a lon… [##...]  50%",
+		9:  " []  50%",
+		3:  " []  50%",
+	} {
+		out.Reset()
+		(&progressBar{out: &out, label: "a long 通义 name.txt", columns: columns}).draw(50)
+		if got := strings.TrimPrefix(out.String(), "\r"); got != want || columns >= 9 && displayWidth(got) >= columns {
+			t.Errorf("in %d columns %q is drawn, want %q", columns, got, want)
+		}
+	}
 	(*progressBar)(nil).draw(5)
 	new(progressBar).clear()
 	if palette(true).paint(colourRed, "x") != "\x1b[31mx\x1b[0m" || palette(false).paint(colourRed, "x") != "x" {

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/text/width"
 )
@@ -85,21 +86,44 @@ func writeTable(out io.Writer, rows [][]string) error {
 // progressBar draws on a terminal how far something is. The zero value, and nil, draw
 // nothing.
 type progressBar struct {
-	out   io.Writer
-	label string
-	drawn int // columns
+	out     io.Writer
+	label   string
+	columns int // of the terminal; 0 if they are not known
+	drawn   int // columns
 }
+
+const (
+	barCells = 30
+	// barFrame is how many columns of a bar are neither label nor cells.
+	barFrame = len(" [] 100%")
+)
 
 // draw draws the bar, from 0 to 100 percent, in place of the last one.
 func (b *progressBar) draw(percent int) {
 	if b == nil || b.out == nil {
 		return
 	}
-	const cells = 30
 	percent = min(max(percent, 0), 100)
+	cells, label := barCells, b.label
+	if b.columns > 0 { // what does not fit into a line cannot be drawn over
+		room := max(b.columns-1-barFrame, 0)
+		cells = min(cells, room/2)
+		label = shortened(label, room-cells)
+	}
 	full := percent * cells / 100
-	line := fmt.Sprintf("%s [%s%s] %3d%%", b.label, strings.Repeat("#", full), strings.Repeat(".", cells-full), percent)
-	b.replace(line)
+	b.replace(fmt.Sprintf("%s [%s%s] %3d%%", label, strings.Repeat("#", full), strings.Repeat(".", cells-full), percent))
+}
+
+// shortened is a text that takes at most so many columns, with a mark where it was cut.
+func shortened(s string, columns int) string {
+	if displayWidth(s) <= columns {
+		return s
+	}
+	for s != "" && displayWidth(s)+1 > columns {
+		_, size := utf8.DecodeLastRuneInString(s)
+		s = s[:len(s)-size]
+	}
+	return s + strings.Repeat("…", min(columns, 1))
 }
 
 // clear removes the bar.

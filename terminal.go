@@ -11,6 +11,19 @@ import (
 // isTerminal reports whether somebody sits at f.
 func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
 
+// terminalColumns is how wide the terminal of a stream is, or 0 if that is not known.
+func terminalColumns(stream any) int {
+	f, ok := stream.(*os.File)
+	if !ok {
+		return 0
+	}
+	columns, _, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return 0
+	}
+	return columns
+}
+
 // The keys that end an input: of Unix, and of Windows.
 const (
 	ctrlC = 0x03
