@@ -236,6 +236,8 @@ type clearedLine struct {
 	Label string       `json:"label"`
 	Site  string       `json:"site"`
 	State accountState `json:"state"` // that has ended
+
+	rested bool
 }
 
 // clearStates ends the rests of the accounts with the label.
@@ -246,7 +248,8 @@ func (o *accountsOptions) clearStates(out io.Writer, now time.Time) error {
 		if a.Label != o.clear {
 			continue
 		}
-		cleared = append(cleared, clearedLine{a.Label, a.BaseURL, a.report(now).State})
+		before := a.report(now)
+		cleared = append(cleared, clearedLine{a.Label, a.BaseURL, before.State, before.resting() || before.State == accountQuota})
 		a.health = health{Checked: a.Checked}
 		a.Updated = now.UTC()
 		if _, err := writeStateFile(a.path, a.stateFile, nil); err != nil {
@@ -260,7 +263,11 @@ func (o *accountsOptions) clearStates(out io.Writer, now time.Time) error {
 		return printJSON(out, clearedList{cleared})
 	}
 	for _, c := range cleared {
-		if _, err := fmt.Fprintf(out, "%s at %s was %s. It is used again from the next request on.\n", shown(c.Label), shown(c.Site), c.State); err != nil {
+		what := "It is used again from the next request on"
+		if !c.rested {
+			what = "It did not rest, and is used as before"
+		}
+		if _, err := fmt.Fprintf(out, "%s at %s was %s. %s.\n", shown(c.Label), shown(c.Site), c.State, what); err != nil {
 			return err
 		}
 	}
