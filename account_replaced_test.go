@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/caddy-qwen/caddy-qwen/internal/emulator"
 	"github.com/caddy-qwen/caddy-qwen/qwen"
@@ -178,6 +180,40 @@ func TestSameAccountFileAgain(t *testing.T) {
 	defer k.mu.Unlock()
 	if time.Until(k.nextProbe) > 0 {
 		t.Errorf("the site is asked in %v", time.Until(k.nextProbe))
+	}
+}
+
+// An owner who deletes the imported file is told, once, that the account is used on.
+func TestImportedFileIsDeleted(t *testing.T) {
+	t.Setenv("XDG_DATA_HOME", t.TempDir())
+	path := filepath.Join(t.TempDir(), "account.json")
+	k, err := acquireKeeper(defaultLabel, accountSource{baseURL: "https://chat.qwen.ai", path: path, optional: true})
+	must(t, err)
+	defer func() { must(t, k.release()) }()
+	core, logs := observer.New(zap.InfoLevel)
+	look := func() string {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		k.look(zap.New(core))
+		var texts []string
+		for _, e := range logs.TakeAll() {
+			texts = append(texts, fmt.Sprint(e.Message, e.ContextMap()["error"]))
+		}
+		return strings.Join(texts, "\n")
+	}
+	if told := look(); told != "" {
+		t.Errorf("without a file: %s", told)
+	}
+	must(t, writeAccountFile(path, qwen.Credential{Token: testToken}))
+	if told := look(); !strings.Contains(told, "has been read") {
+		t.Errorf("of the file: %s", told)
+	}
+	must(t, os.Remove(path))
+	if told := look(); !strings.Contains(told, "has been deleted") || k.missing(zap.NewNop()) {
+		t.Errorf("without it again: %s", told)
+	}
+	if told := look(); told != "" {
+		t.Errorf("told twice: %s", told)
 	}
 }
 

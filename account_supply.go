@@ -66,6 +66,9 @@ func (k *keeper) look(logger *zap.Logger) {
 	}
 }
 
+// errFileGone says that an account file that need not exist has been deleted.
+var errFileGone = errors.New("it has been deleted; to take the account away, restart the server")
+
 func (k *keeper) lookAtFile(logger *zap.Logger) {
 	defer k.tellOpen(logger)
 	info, err := os.Stat(k.source.path)
@@ -73,7 +76,10 @@ func (k *keeper) lookAtFile(logger *zap.Logger) {
 		return
 	}
 	before := k.supplied.Fingerprint()
-	if err = k.readFile(); err != nil {
+	if err = k.readFile(); err == nil && info == nil && k.file != nil {
+		err = errFileGone
+	}
+	if err != nil {
 		if text := err.Error(); text != k.fileErr {
 			k.fileErr = text
 			logger.Error("the account file cannot be read; what it held before is used further", zap.Error(err))
