@@ -143,7 +143,7 @@ func (s *simulation) every(pause, all time.Duration, f func()) {
 	}
 }
 
-// prompts returns how many prompts and chats the site was asked for.
+// asked returns how many requests the site has got, but for its list of models.
 func (s *simulation) asked() (n int) {
 	for _, r := range s.site.Requests() {
 		if r.Endpoint != emulator.EndpointModels {
@@ -152,9 +152,6 @@ func (s *simulation) asked() (n int) {
 	}
 	return n
 }
-
-// state returns the state of the first account.
-func (s *simulation) state() accountState { return s.h.accountReports()[0].State }
 
 // mustState checks the state of the first account.
 func (s *simulation) mustState(want accountState) {
@@ -179,25 +176,6 @@ func lasting(life time.Duration) func(*emulator.Site) []*Account {
 	return func(site *emulator.Site) []*Account {
 		return []*Account{{Token: site.IssueToken(life)}}
 	}
-}
-
-// both are two accounts with their own ids.
-func both(life time.Duration) func(*emulator.Site) []*Account {
-	return func(site *emulator.Site) (list []*Account) {
-		for _, id := range []string{"first", "second"} {
-			list = append(list, &Account{Label: id, Token: site.IssueTokenFor(id, life)})
-		}
-		return list
-	}
-}
-
-// askedBy returns the accounts that the site was asked with, in their order.
-func (s *simulation) askedBy() (ids []string) {
-	for _, c := range s.site.Completions() {
-		token := strings.TrimPrefix(c.Header.Get("Authorization"), "Bearer ")
-		ids = append(ids, strings.TrimPrefix(identityOf(token), "id "))
-	}
-	return ids
 }
 
 func identityOf(token string) string { return qwen.Credential{Token: token}.Identity() }
