@@ -250,6 +250,9 @@ func (o *accountsOptions) clearStates(out io.Writer, now time.Time) error {
 		}
 		before := a.report(now)
 		cleared = append(cleared, clearedLine{a.Label, a.BaseURL, before.State, before.resting() || before.State == accountQuota})
+		if !cleared[len(cleared)-1].rested {
+			continue // what is known of it stays, and a file that nobody uses any more ages
+		}
 		a.health = health{Checked: a.Checked}
 		a.Updated = now.UTC()
 		if _, err := writeStateFile(a.path, a.stateFile, nil); err != nil {

@@ -101,6 +101,12 @@ func TestAccountsCommand(t *testing.T) {
 	if err != nil || strings.Count(out, `"site"`) != 2 {
 		t.Errorf("all sites: %v: %s", err, out)
 	}
+
+	mustKeep(t, "fine", other, qwen.Credential{Token: jwt(now, 60*24*time.Hour)}, health{State: accountOK, Checked: now})
+	_, _, err = runTool(t, nil, "accounts", "--clear", "fine")
+	if all = list().Accounts; err != nil || all[2].Label != "fine" || all[2].State != "ok" {
+		t.Errorf("without need: %v, %+v", err, all)
+	}
 }
 
 // TestAccountsClearWhileServing checks that a running server asks the site again once
