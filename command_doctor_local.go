@@ -17,7 +17,7 @@ import (
 func (d *doctor) configuration(config *configFlags) finding {
 	h, err := config.load(nil)
 	if err != nil {
-		return wrong(sentence(err.Error()), "correct the configuration; if variables of the service are missing here, name a file of them with --envfile. `caddy validate` tells about the rest of the file")
+		return wrong(sentence(err.Error()), "correct what is named there; if variables of the service are missing here, name a file of them with --envfile. `caddy validate` tells about the rest of the file")
 	}
 	d.h = h
 	from := "no file, so all is by default"

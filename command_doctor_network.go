@@ -2,6 +2,7 @@ package caddyqwen
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -155,6 +156,7 @@ func issuer(c *x509.Certificate) string {
 // unreachable says why there is no answer.
 func (d *doctor) unreachable(u *url.URL, err error) finding {
 	var (
+		plain   tls.RecordHeaderError
 		unknown *x509.UnknownAuthorityError
 		value   x509.UnknownAuthorityError
 		invalid x509.CertificateInvalidError
@@ -175,6 +177,9 @@ func (d *doctor) unreachable(u *url.URL, err error) finding {
 	case errors.As(err, &host):
 		what = "the certificate is not for " + u.Host
 		remedy = "something on the way answers in place of the site: check the DNS, and whether this network wants a login first"
+	case errors.As(err, &plain), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
+		what = u.Host + " answers, but does not encrypt"
+		remedy = "check the address in the configuration; if it is right, something on the way answers in place of the site, such as a network that wants a login first"
 	// Caddy's transport keeps the cause to itself, but for its text.
 	case strings.Contains(err.Error(), "refused"):
 		what = u.Host + " refuses the connection"

@@ -248,6 +248,7 @@ func TestDoctorTLS(t *testing.T) {
 		{"unknown authority", server.URL, "", "failed ok", "issued by Acme Co, whom this computer does not trust"},
 		{"known authority", server.URL, "transport http {\ntls_trust_pool file " + authority + "\n}", "ok ok", "issued by Acme Co, is good for"},
 		{"another host", other, "transport http {\ntls_trust_pool file " + authority + "\n}", "failed ok", "the certificate is not for localhost"},
+		{"no TLS", strings.Replace(b.site.URL(), "http:", "https:", 1), "", "failed ok", "answers, but does not encrypt"},
 		{"not checked", server.URL, "transport http {\ntls_insecure_skip_verify\n}", "warning ok", "is not checked"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
