@@ -107,7 +107,7 @@ func (e modelEntry) abilities() string {
 		has  bool
 		word string
 	}{
-		{c.Vision, "images"}, {c.Video, "video"}, {c.Audio, "audio"}, {c.Document, "documents"},
+		{c.Vision, "images"}, {c.Video, "video"}, {c.Audio, "sound"}, {c.Document, "documents"},
 		{c.Thinking && e.Meta.Thinking == "on", "always thinks"}, {c.Thinking && e.Meta.Thinking != "on", "thinking"},
 	} {
 		if ability.has {

@@ -142,7 +142,7 @@ func modelTakes(m qwen.Model, in tongue) string {
 	}{
 		{m.Vision, [2]string{"images", "图片"}}, {m.Video, [2]string{"video", "视频"}},
 		{m.Audio, [2]string{"sound", "音频"}}, {m.Document, [2]string{"documents", "文档"}},
-		{m.Thinking || m.AlwaysThinks, [2]string{"reasoning", "思考"}},
+		{m.Thinking || m.AlwaysThinks, [2]string{"thinking", "思考"}},
 	} {
 		if can.is {
 			words = append(words, can.word[in])

@@ -289,7 +289,7 @@ func TestHomeModels(t *testing.T) {
 		t.Errorf("A15: %d calls of the site", n-calls)
 	}
 	for want, m := range map[string]qwen.Model{
-		"": {}, "images · video · sound · documents · reasoning": {Vision: true, Video: true, Audio: true, Document: true, Thinking: true}, "reasoning": {AlwaysThinks: true},
+		"": {}, "images · video · sound · documents · thinking": {Vision: true, Video: true, Audio: true, Document: true, Thinking: true}, "thinking": {AlwaysThinks: true},
 	} {
 		if got := modelTakes(m, english); got != want {
 			t.Errorf("%q, want %q", got, want)
