@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -107,8 +108,16 @@ func readStateFile(path string) (*stateFile, fs.FileInfo, error) {
 	if json.Unmarshal(data, f) != nil || f.Version != stateVersion {
 		return nil, info, fmt.Errorf("%s is not a state file of this program; delete it", path)
 	}
+	if !slices.Contains(keptStates, f.State) {
+		f.health = health{}
+	}
 	return f, info, nil
 }
+
+// keptStates are the states that are kept; the others follow from what else is known.
+// With one that is none of these, nothing is known: it would get into metrics, and
+// what it has set could not be trusted.
+var keptStates = []accountState{"", accountOK, accountExpired, accountVerification}
 
 // dirty has what is known now saved by a time at the latest. It is called with the
 // lock.

@@ -1,6 +1,7 @@
 package caddyqwen
 
 import (
+	"encoding/json"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -177,6 +178,37 @@ func TestStateFileDamaged(t *testing.T) {
 			must(t, k.save(zap.NewNop()))
 			if f, _, err := readStateFile(path); err != nil || f.Token != "token" {
 				t.Errorf("it is not replaced: %v", err)
+			}
+		})
+	}
+}
+
+// A state that this program does not write says nothing, and gets nowhere: it would be
+// a label of the metrics.
+func TestStateFileUnknownState(t *testing.T) {
+	for _, state := range []string{"canary", "OK", "quota", "unknown", "expiring", "\\u0000"} {
+		t.Run(state, func(t *testing.T) {
+			k, path := mustState(t, "token")
+			renewed := k.stateFile()
+			renewed.Token = "renewed"
+			renewed.health = health{State: "x", Until: time.Now().Add(time.Hour), Rests: 3, LastError: "x", FailedAt: time.Now()}
+			text, err := json.Marshal(renewed)
+			must(t, err)
+			mustWriteFile(t, path, strings.Replace(string(text), `"state":"x"`, `"state":"`+state+`"`, 1), 0o600)
+			f, _, err := readStateFile(path)
+			must(t, err)
+			k.restored, k.saved = false, nil
+			k.look(zap.NewNop())
+			for _, h := range []health{f.health, k.health} {
+				if h.State != "" || h.Rests != 0 || h.LastError != "" || !h.Until.IsZero() {
+					t.Errorf("what is known: %+v", h)
+				}
+			}
+			if got := k.report(time.Now()).State; got != accountUnknown {
+				t.Errorf("it is shown as %q", got)
+			}
+			if _, err := k.admit(zap.NewNop(), "m"); err != nil || k.cred.Token != "renewed" {
+				t.Errorf("admitted with %v; the renewed token is lost: %t", err, k.cred.Token != "renewed")
 			}
 		})
 	}
