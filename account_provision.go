@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
 
 	"github.com/caddy-qwen/caddy-qwen/qwen"
 )
@@ -46,7 +47,30 @@ func (h *Handler) setUpAccounts(ctx caddy.Context, repl *caddy.Replacer) error {
 		}
 		return fmt.Errorf("account %s: %w", label, err)
 	}
+	h.warnOfTwins()
 	return onStart(ctx, h.startWatching)
+}
+
+// warnOfTwins warns of accounts that are one on the site. They have one state file, and
+// what ends the one, ends the other.
+func (h *Handler) warnOfTwins() {
+	for i, a := range h.accounts {
+		for _, other := range h.accounts[:i] {
+			if a.twin(other.keeper) {
+				h.logger.Warn("two accounts are the same one on the site, so that neither can take over for the other: remove one of them",
+					zap.Strings("accounts", []string{other.label, a.label}))
+			}
+		}
+	}
+}
+
+// twin reports whether another keeper looks after the same account of the same site.
+func (k *keeper) twin(other *keeper) bool {
+	id := k.id()
+	k.mu.Lock()
+	empty := k.supplied.Empty()
+	k.mu.Unlock()
+	return !empty && id == other.id()
 }
 
 // label is the account's name in logs, metrics and commands.

@@ -217,6 +217,33 @@ func TestImportedFileIsDeleted(t *testing.T) {
 	}
 }
 
+// An owner who has configured one account of the site twice is told.
+func TestSameAccountTwice(t *testing.T) {
+	t.Setenv("XDG_DATA_HOME", t.TempDir())
+	issuer := emulator.New(emulator.Options{})
+	defer issuer.Close()
+	core, logs := observer.New(zap.InfoLevel)
+	h := &Handler{logger: zap.New(core), client: &qwen.Client{BaseURL: "https://chat.qwen.ai"}}
+	for label, token := range map[string]string{
+		"main": issuer.IssueTokenFor("me", time.Hour), "spare": issuer.IssueTokenFor("me", 2*time.Hour),
+		"other": issuer.IssueTokenFor("you", time.Hour), "none": "", "nothing": "",
+	} {
+		k, err := acquireKeeper(label, accountSource{baseURL: "https://chat.qwen.ai", path: filepath.Join(t.TempDir(), label), optional: true, given: qwen.Credential{Token: token}})
+		must(t, err)
+		defer func() { must(t, k.release()) }()
+		h.accounts = append(h.accounts, h.newAccount(label, k))
+	}
+	h.warnOfTwins()
+	told := logs.TakeAll()
+	if len(told) != 1 {
+		t.Fatalf("%d warnings, want one: %v", len(told), told)
+	}
+	labels := fmt.Sprint(told[0].ContextMap()["accounts"])
+	if !strings.Contains(labels, "main") || !strings.Contains(labels, "spare") {
+		t.Errorf("the warning names %s", labels)
+	}
+}
+
 // A call that is odd while the account rests does not disturb it.
 func TestOddCallWhileResting(t *testing.T) {
 	a := mustBeKept(t, qwen.Credential{Token: testToken}, &answering{})
