@@ -166,3 +166,53 @@ func TestDrainWaitsFirst(t *testing.T) {
 		l.exit()
 	})
 }
+
+// The process does not end before what is done for requests on the site, nor does it
+// wait for that for ever.
+func TestDrainWaits(t *testing.T) {
+	for name, test := range map[string]struct{ grace, takes, want time.Duration }{
+		"for nothing":               {time.Minute, 0, 0},
+		"for the site":              {time.Minute, time.Second, time.Second},
+		"not longer than it may be": {time.Minute, time.Hour, endTime},
+		"within the grace period":   {time.Second, time.Hour, time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := acquireLifecycle()
+				defer l.release()
+				if test.takes > 0 {
+					done := help()
+					time.AfterFunc(test.takes, done)
+				}
+				begin := time.Now()
+				l.stop(test.grace, zap.NewNop())
+				l.wait()
+				if took := time.Since(begin); took != test.want {
+					t.Errorf("it took %v, want %v", took, test.want)
+				}
+				time.Sleep(test.takes) // so that nothing is left
+			})
+		})
+	}
+}
+
+// What a turn does on the site after its answer is waited for.
+func TestDrainCountsTurns(t *testing.T) {
+	g := mustGateway(t, setup{qwen: "chats temporary"})
+	gate := make(chan struct{})
+	g.site.Fail(emulator.EndpointDelete, emulator.Text("").After(gate))
+	if got := g.chat("hello", ""); got.status != http.StatusOK {
+		t.Fatalf("status %d: %s", got.status, got.body)
+	}
+	l := mustLifecycle(t)
+	helpers := func() int {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return l.helpers
+	}
+	if n := helpers(); n != 1 {
+		t.Errorf("%d turns are waited for while a chat is being deleted", n)
+	}
+	close(gate)
+	eventually(t, "no turn is left", func() bool { return helpers() == 0 })
+}
