@@ -124,6 +124,9 @@ func TestPanicOfTransport(t *testing.T) {
 				if function == "" {
 					function = "(*fragileTransport).RoundTrip"
 				}
+				if test.text {
+					g.await("the site is told to stop", func() bool { return len(g.site.Stops()) == 1 })
+				}
 				g.mustRecover(t, function)
 				if strings.Contains(g.logged(), secretPrompt) {
 					t.Error("the log has the prompt")
