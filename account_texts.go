@@ -69,8 +69,8 @@ var stateTexts = map[accountState]stateText{
 	accountVerification: {
 		[2]string{"Verification needed", "需要人机验证"},
 		[2]string{
-			"The site asks for human verification. Open the site in a browser, finish the check, wait some minutes, and import the credential anew with `caddy qwen import`.",
-			"网站要求人机验证。请在浏览器里打开网站，完成验证，等几分钟，再用 `caddy qwen import` 重新导入。",
+			"The site asks for human verification. Open the site in a browser, finish the check, wait some minutes, and end the rest with `caddy qwen accounts --clear <label>`. If it goes on, import the credential anew with `caddy qwen import`.",
+			"网站要求人机验证。请在浏览器里打开网站，完成验证，等几分钟，再用 `caddy qwen accounts --clear <label>` 恢复使用。如果仍然如此，请用 `caddy qwen import` 重新导入。",
 		}, "bad",
 	},
 	accountQuota: {

@@ -298,7 +298,7 @@ func (r accountReport) log(logger *zap.Logger) {
 		}
 		logger.Error("the site does not accept the account's credential any more: log in to the site in a browser, and import the credential anew with `caddy qwen import`", fields...)
 	case accountVerification:
-		logger.Error("the site asks for human verification: open the site in a browser, finish the check, wait some minutes, and import the credential anew with `caddy qwen import`; until then, requests are refused", fields...)
+		logger.Error("the site asks for human verification: open the site in a browser, finish the check, wait some minutes, and end the rest with `caddy qwen accounts --clear`; if it goes on, import the credential anew with `caddy qwen import`; until then, requests are refused", fields...)
 	case accountQuota:
 		logger.Warn("the account has used up a limit on the site", fields...)
 	default:

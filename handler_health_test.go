@@ -201,7 +201,7 @@ func TestHealthStates(t *testing.T) {
 		{"ok", health{State: accountOK}, false, accountOK, breakerClosed, time.Time{}, healthOK, ""},
 		{"expired", health{State: accountExpired, Until: soon}, false, accountExpired, breakerOpen, soon, healthDown, "caddy qwen import"},
 		{"expired, and to be tried", health{State: accountExpired, Until: soon.Add(-2 * time.Hour)}, false, accountExpired, breakerHalfOpen, soon.Add(-2 * time.Hour), healthDown, "caddy qwen import"},
-		{"verification", health{State: accountVerification, Until: soon}, false, accountVerification, breakerOpen, soon, healthDown, "finish the check"},
+		{"verification", health{State: accountVerification, Until: soon}, false, accountVerification, breakerOpen, soon, healthDown, "caddy qwen accounts --clear"},
 		{"quota", health{State: accountOK, Quotas: map[string]time.Time{"m": soon}}, false, accountQuota, breakerClosed, soon, healthDegraded, "another model"},
 		{"out of reach", health{State: accountOK}, true, accountOK, breakerClosed, time.Time{}, healthDown, "network"},
 	}

@@ -36,7 +36,7 @@ func TestHomeStates(t *testing.T) {
 		"ok":           {func(k *keeper) { k.health = health{State: accountOK} }, "good OK", "", "正常"},
 		"expiring":     {func(k *keeper) { k.health, k.ends = health{State: accountOK}, soon }, "warn Expires soon", "<code>caddy qwen import</code>", "即将过期"},
 		"expired":      {func(k *keeper) { k.health = health{State: accountExpired, Until: soon} }, "bad Expired", "<code>caddy qwen import</code>", "已过期"},
-		"verification": {func(k *keeper) { k.health = health{State: accountVerification, Until: soon} }, "bad Verification needed", "finish the check", "需要人机验证"},
+		"verification": {func(k *keeper) { k.health = health{State: accountVerification, Until: soon} }, "bad Verification needed", "caddy qwen accounts --clear", "需要人机验证"},
 		"quota":        {func(k *keeper) { k.health = health{Quotas: map[string]time.Time{"m": soon}} }, "warn Limit used up", "another model", "额度已用完"},
 		"out of reach": {func(k *keeper) { k.health, k.away = health{State: accountOK}, soon }, "bad Site not reached", "network", "无法连接网站"},
 	} {
