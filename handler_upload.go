@@ -174,7 +174,7 @@ type grantRequest struct {
 // caller can upload one file. It is made for nobody else and never stored or
 // logged.
 func (h *Handler) serveGrant(w http.ResponseWriter, r *http.Request, who caller) {
-	if !h.stsEndpoint() {
+	if h.grantsOff() {
 		h.writeError(w, r, errUnknownURL)
 		return
 	}

@@ -234,3 +234,21 @@ func TestGrantUnused(t *testing.T) {
 		})
 	}
 }
+
+// A14: who has no key learns of the route for grants only that it needs one, and if it
+// is switched off, that it is not there.
+func TestGrantWithoutKey(t *testing.T) {
+	g := mustFilesGateway(t, setup{})
+	ask := func(header ...string) reply {
+		return g.do(http.MethodPost, grantPath, `{"filename":"a.png","filesize":5,"filetype":"image"}`, header...)
+	}
+	for _, header := range []string{"", "Bearer x" + testKey} {
+		mustRefuse(t, ask("Authorization", header), 401, "invalid_api_key", "")
+	}
+	g.load(setup{qwen: "sts_endpoint off"})
+	mustRefuse(t, ask(), 404, "unknown_url", "")
+	mustRefuse(t, ask("Authorization", ""), 404, "unknown_url", "")
+	if n := g.requested(emulator.EndpointFileGrant); n > 0 {
+		t.Errorf("the site was asked %d times", n)
+	}
+}
