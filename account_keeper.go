@@ -101,10 +101,16 @@ func (k *keeper) Destruct() error {
 	case <-k.flight.DoChan("", func() (any, error) { return nil, nil }): // a renewal that runs
 	case <-time.After(stopTime):
 	}
-	if k.unsaved() {
-		return k.save(zap.NewNop())
+	if !k.unsaved() {
+		return nil
 	}
-	return nil
+	err := k.save(zap.NewNop())
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.saveErr {
+		return nil // the owner was told
+	}
+	return err
 }
 
 // setCredential sets the present credential. It is called with the lock.

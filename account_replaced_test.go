@@ -258,3 +258,32 @@ func TestOddCallWhileResting(t *testing.T) {
 		t.Errorf("asked at %v", a.nextProbe)
 	}
 }
+
+// The credential of the environment reaches the site, and another one does on a reload.
+func TestAccountFromEnvironment(t *testing.T) {
+	t.Setenv("XDG_DATA_HOME", t.TempDir())
+	for _, test := range []struct{ name, cookies, token, wantCookies, wantToken string }{
+		{"both", "ssxmod=one; token=" + testToken + "x", testToken, "ssxmod=one; token=" + testToken + "x", testToken},
+		{"cookies", "ssxmod=two; token=" + testToken, "", "ssxmod=two; token=" + testToken, testToken},
+		{"token", "", testToken, "", testToken},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Setenv("QWEN_COOKIES", "before=1; token=before")
+			t.Setenv("QWEN_AUTH_TOKEN", "")
+			g := mustGateway(t, setup{})
+			s := setup{bare: true, qwen: "api_key " + testKey}
+			g.load(s)
+			g.mustBeFine("hello")
+			if h := g.last().Header; h.Get("Cookie") != "before=1; token=before" {
+				t.Errorf("the site gets %q", h.Get("Cookie"))
+			}
+			t.Setenv("QWEN_COOKIES", test.cookies)
+			t.Setenv("QWEN_AUTH_TOKEN", test.token)
+			g.load(setup{bare: true, qwen: "api_key " + testKey + "\nheartbeat 7s"})
+			g.mustBeFine("hello")
+			if h := g.last().Header; h.Get("Cookie") != test.wantCookies || h.Get("Authorization") != "Bearer "+test.wantToken {
+				t.Errorf("the site gets %q and %q", h.Get("Cookie"), h.Get("Authorization"))
+			}
+		})
+	}
+}
