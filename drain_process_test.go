@@ -258,3 +258,21 @@ func TestKilledProcess(t *testing.T) {
 	must(t, p.cmd.Process.Signal(syscall.SIGTERM))
 	p.mustEnd(t)
 }
+
+// The process does not end before the site has been told what it has to know.
+func TestDrainProcessWaitsForTheSite(t *testing.T) {
+	p := mustRun(t, mustSite(t), setup{qwen: room + "drain_timeout 100ms\nchats temporary"})
+	gate := make(chan struct{})
+	p.site.Fail(emulator.EndpointDelete, emulator.Text("").After(gate))
+	stream := p.hanging(t, 1, `"stream":true`)[0]
+	must(t, p.cmd.Process.Signal(syscall.SIGTERM))
+	got := <-stream.done
+	mustBeTold(t, got.body, got.err)
+	select {
+	case <-p.done:
+		t.Fatal("the process ended while the chat was being deleted")
+	case <-time.After(endTime / 2):
+	}
+	close(gate)
+	p.mustEnd(t)
+}
