@@ -157,7 +157,7 @@ func TestBreakerQuota(t *testing.T) {
 		s.mustState(accountOK)
 
 		s.site.Reply(emulator.RateLimited(4))
-		s.chat("")
+		wantQuota(4).check(t, s.chat(""))
 		s.every(10*time.Minute, 3*time.Hour, func() {
 			if r := s.chat("qwen3.8-max"); r.status != http.StatusOK {
 				t.Fatalf("another model: status %d: %s", r.status, r.body)
@@ -271,6 +271,9 @@ func TestTokenEnds(t *testing.T) {
 // A token that cannot be renewed is replaced by the one that comes with the record
 // of the account, but not before it is of use.
 func TestTokenFromRecord(t *testing.T) {
+	if !long {
+		t.Skip("the probes of a hundred days take a minute; set CADDY_QWEN_LONG=1")
+	}
 	simulate(t, issuedOnly, lasting(30*24*time.Hour), func(s *simulation) {
 		s.site.SetTokenLife(30 * 24 * time.Hour)
 		first := s.h.accounts[0].credential().AccessToken()

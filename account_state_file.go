@@ -82,8 +82,8 @@ func (k *keeper) restore(logger *zap.Logger) {
 		}
 		k.setCredential(kept, ends)
 	}
-	if k.health.newest().After(f.Updated) {
-		return // something has happened since
+	if newest := k.health.newest(); !newest.IsZero() && !newest.Before(f.Updated) {
+		return // something has happened since, which may not be in the file yet
 	}
 	begun := k.health.begun + 1
 	k.health, k.nextProbe = f.health.plausible(time.Now()), time.Time{}

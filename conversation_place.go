@@ -59,8 +59,9 @@ func (c *conversation) with(a *account) {
 	c.newChat()
 }
 
-// locateTime is how long the search for a chat may take. Most take microseconds.
-const locateTime = 250 * time.Millisecond
+// locateTime is how long the search for a chat may take. Most take microseconds; a
+// new chat with all the history costs more than the wait for a busy disk.
+const locateTime = time.Second
 
 // locate finds the chat of the account in which the conversation goes on, if there
 // is one that is not in use. Nobody is refused because the store fails.
