@@ -32,6 +32,22 @@ func (p *process) hanging(t *testing.T, n int, fields string) (streams []*postin
 		p.site.Reply(emulator.Stream(emulator.Created(), emulator.Answer(firstWords), emulator.Hang()))
 		streams = append(streams, p.carry(chatRequest(t, fields)))
 	}
+	defer func() {
+		if t.Failed() {
+			for _, x := range streams {
+				select {
+				case got := <-x.done:
+					t.Logf("an answer: %d %s %v", got.status, got.body, got.err)
+				default:
+					t.Log("no answer")
+				}
+			}
+			for _, c := range p.site.Completions() {
+				t.Logf("%+v", c)
+			}
+			t.Log(p.log.String())
+		}
+	}()
 	eventually(t, "the answers have begun", func() bool {
 		begun := 0
 		for _, c := range p.site.Completions() {
