@@ -272,19 +272,18 @@ func TestTokenEnds(t *testing.T) {
 // of the account, but not before it is of use.
 func TestTokenFromRecord(t *testing.T) {
 	if !long {
-		t.Skip("the probes of a hundred days take a minute; set CADDY_QWEN_LONG=1")
+		t.Skip("the probes of three weeks take long; set CADDY_QWEN_LONG=1")
 	}
-	simulate(t, issuedOnly, lasting(30*24*time.Hour), func(s *simulation) {
-		s.site.SetTokenLife(30 * 24 * time.Hour)
+	simulate(t, issuedOnly, lasting(16*24*time.Hour), func(s *simulation) {
+		s.site.SetTokenLife(16 * 24 * time.Hour)
 		first := s.h.accounts[0].credential().AccessToken()
-		s.every(24*time.Hour, 14*24*time.Hour, s.mustChat)
+		s.every(24*time.Hour, 7*24*time.Hour, s.mustChat)
 		if s.h.accounts[0].credential().AccessToken() != first {
 			t.Error("it is replaced in the first half of its life")
 		}
-		s.every(24*time.Hour, 90*24*time.Hour, s.mustChat)
-		tokens := s.tokens()
-		if len(tokens) < 5 || len(tokens) > 9 {
-			t.Errorf("%d tokens in 104 days", len(tokens))
+		s.every(24*time.Hour, 13*24*time.Hour, s.mustChat)
+		if tokens := s.tokens(); len(tokens) != 3 {
+			t.Errorf("%d tokens in 20 days", len(tokens))
 		}
 		s.mustLog("ends soon", 0)
 	})

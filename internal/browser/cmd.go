@@ -98,8 +98,10 @@ var splitName = regexp.MustCompile(`^\^?%\^[0-9A-Za-z_]`)
 // Within plain quotation marks cmd would keep each `^`, but older browsers write
 // them there, before what is not harmless, and between `%` and a name.
 func (c *cmd) char() (string, int) {
-	if m := splitName.FindString(c.rest[:min(len(c.rest), 4)]); m != "" && c.quote == `"` {
-		return "%", len(m) - 1
+	if first := c.rest[0]; c.quote == `"` && (first == '%' || first == '^') {
+		if m := splitName.FindString(c.rest[:min(len(c.rest), 4)]); m != "" {
+			return "%", len(m) - 1
+		}
 	}
 	switch {
 	case c.rest[0] != '^' || len(c.rest) == 1:
