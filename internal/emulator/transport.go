@@ -68,6 +68,9 @@ func (w *inProcess) serve(h http.Handler, r *http.Request) (err error) {
 		}
 	}()
 	h.ServeHTTP(w, r)
+	if r.Context().Err() != nil { // an answer without a header is none
+		return context.Cause(r.Context())
+	}
 	w.WriteHeader(http.StatusOK)
 	return nil
 }
