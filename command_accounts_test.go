@@ -141,6 +141,25 @@ func TestAccountsClearWhileServing(t *testing.T) {
 	}
 }
 
+// TestAccountsStateOfThePast checks that a file which is not newer than what has just
+// happened does not undo it.
+func TestAccountsStateOfThePast(t *testing.T) {
+	t.Setenv("XDG_DATA_HOME", t.TempDir())
+	cred, now := qwen.Credential{Token: testToken}, time.Now()
+	k := &keeper{source: accountSource{given: cred}, label: "a", supplied: cred, cred: cred, health: health{State: accountOK}, restored: true}
+	must(t, k.save(zap.NewNop()))
+	f, _, err := readStateFile(k.statePath())
+	must(t, err)
+	for name, happened := range map[string]time.Time{"at the same time": f.Updated, "since": f.Updated.Add(time.Second)} {
+		k.saved = nil
+		k.health = health{State: accountOK, FailedAt: happened, Quotas: map[string]time.Time{"m": now.Add(time.Hour)}}
+		k.restore(zap.NewNop())
+		if k.health.state(now) != accountQuota {
+			t.Errorf("a limit that was met %s is forgotten: %+v", name, k.health)
+		}
+	}
+}
+
 // TestAccountsStateOfOthers checks that what another process has written is read
 // before it would be overwritten, and counts if it is newer.
 func TestAccountsStateOfOthers(t *testing.T) {

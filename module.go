@@ -17,12 +17,12 @@ func init() {
 }
 
 // Handler is an HTTP handler that makes the owner's own account on
-// chat.qwen.ai available as an OpenAI-compatible API: `/v1/chat/completions`,
-// `/v1/models`, `/v1/chats/{id}` to delete a chat, a status page at `/` and
-// `/health`. A conversation goes on in its own chat on the site; the headers
-// `X-Qwen-Session` and `X-Qwen-Chat-Id` of an answer tell how and in which.
-// Every other path goes to
-// the next handler, except that unknown paths below `/v1` are answered with
+// chat.qwen.ai available as an OpenAI-compatible API: chats, models and files below
+// `/v1`, upload grants at `/v2/files/getstsToken`, a page for people at `/`, `/health`,
+// and the whole API described at `/docs` and `/openapi.yaml`. A conversation goes on in
+// its own chat on the site; the headers `X-Qwen-Session` and `X-Qwen-Chat-Id` of an
+// answer tell how and in which.
+// Every other path goes to the next handler, except that unknown paths below `/v1` are answered with
 // 404 in the OpenAI error format. Paths are compared after rewriting, so the
 // handler works under any prefix with `handle_path`.
 //
