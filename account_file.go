@@ -70,9 +70,7 @@ func accountFileHint(err error) string {
 // accountFileMaxSize bytes.
 func readSmallFile(path string) ([]byte, fs.FileInfo, error) {
 	// Opening anything else, such as a named pipe, could block for ever.
-	if info, err := os.Stat(path); err != nil {
-		return nil, nil, err
-	} else if !info.Mode().IsRegular() {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		return nil, nil, fmt.Errorf("%s is not a regular file", path)
 	}
 	f, err := os.Open(path)

@@ -31,7 +31,7 @@ func TestAccountFileWhileServing(t *testing.T) {
 	g.mustAnswerBy("second")
 
 	const broken = `{"token":"` + fileSecret
-	mustWriteFile(t, path, broken, 0o600)
+	must(t, replaceFile(path, []byte(broken))) // at once: what looks after the account reads along
 	for range 5 {
 		g.mustBeFine("hello")
 	}
