@@ -224,36 +224,6 @@ func (x *relay) within(raw []byte) (part []byte, full bool) {
 	return nil, true
 }
 
-// open begins a stream: from here on its status is 200.
-func (x *relay) open() {
-	if x.opened || !x.stream {
-		return
-	}
-	x.opened = true
-	x.wrote = x.heard
-	x.timer.Reset(x.untilNext(x.heard)) // patience has become shorter
-	header := x.header()
-	header.Set("Content-Type", "text/event-stream")
-	header.Set("Cache-Control", "no-cache")
-	header.Set("X-Accel-Buffering", "no")
-	// Without an explicit status Caddy's `encode` does not compress the stream.
-	x.w.WriteHeader(http.StatusOK)
-	x.prepare(x.out.Start(x.prepared()))
-}
-
-// header returns the headers of a successful answer.
-func (x *relay) header() http.Header {
-	h := x.w.Header()
-	if c := x.turn.conversation; x.chatID != "" && c.placed() {
-		h.Set("X-Qwen-Chat-Id", x.chatID)
-		h.Set("X-Qwen-Session", c.kind)
-	}
-	if x.turn.long {
-		h.Set("X-Qwen-Long-Prompt", "uploaded")
-	}
-	return h
-}
-
 // record records the turn, whose answer is complete, and gives its chat back: the
 // next turn may come as soon as the client has the end of this answer.
 func (x *relay) record() {
@@ -261,112 +231,6 @@ func (x *relay) record() {
 	if x.h.Chats != chatsTemporary {
 		x.up.lease.end()
 	}
-}
-
-// finish writes the end of the answer. The server flushes it when the request's
-// handler returns, which follows at once.
-func (x *relay) finish(reason string) error {
-	x.open()
-	x.prepare(x.out.Finish(x.prepared(), reason, x.usage()))
-	if !x.stream {
-		header := x.header()
-		header.Set("Content-Type", "application/json")
-		header.Set("Content-Length", strconv.Itoa(len(x.buf.filled)))
-		x.w.WriteHeader(http.StatusOK)
-		x.opened = true
-	}
-	return x.send()
-}
-
-// prepared returns what is to be written next, for more to be appended.
-func (x *relay) prepared() []byte {
-	if x.buf == nil {
-		x.buf = getBuffer(largeRead)
-		x.buf.filled = x.buf.space[:0]
-	}
-	return x.buf.filled
-}
-
-// prepare sets what is to be written next.
-func (x *relay) prepare(b []byte) { x.buf.filled = b }
-
-// write sends what has been prepared, in one write and one flush.
-func (x *relay) write() error {
-	if x.buf == nil {
-		return nil
-	}
-	if x.prepare(x.out.Flush(x.prepared())); len(x.buf.filled) == 0 {
-		x.buf.free()
-		x.buf = nil
-		return nil
-	}
-	if err := x.send(); err != nil {
-		return err
-	}
-	if err := x.flush.Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return errClientGone
-	}
-	return nil
-}
-
-// send writes what has been prepared. A client that has gone away shows here at
-// the latest.
-func (x *relay) send() error {
-	_, err := x.w.Write(x.buf.filled)
-	x.buf.free()
-	x.buf = nil
-	x.wrote = x.heard
-	if err != nil {
-		return errClientGone
-	}
-	return nil
-}
-
-// tick does what is due at a time and sets the timer for the next.
-func (x *relay) tick(now time.Time) error {
-	switch {
-	case now.Sub(x.begun) >= time.Duration(x.h.MaxDuration):
-		return errTooLong
-	case now.Sub(x.heard) >= time.Duration(x.h.IdleTimeout):
-		return errIdle
-	case x.stream && now.Sub(x.lastSign()) >= x.patience():
-		x.open()
-		x.prepare(openai.AppendKeepAlive(x.prepared()))
-		if err := x.write(); err != nil {
-			return err
-		}
-		x.wrote = now // write takes the time of the last read
-	}
-	x.timer.Reset(x.untilNext(now))
-	return nil
-}
-
-// lastSign is when the client last heard of the server.
-func (x *relay) lastSign() time.Time {
-	if x.opened {
-		return x.wrote
-	}
-	return x.begun
-}
-
-// patience is how long the client may be left without a sign.
-func (x *relay) patience() time.Duration {
-	if x.opened {
-		return time.Duration(x.h.Heartbeat)
-	}
-	return time.Duration(x.h.FirstByteHold)
-}
-
-// untilNext is the time until something is due.
-func (x *relay) untilNext(now time.Time) time.Duration {
-	next := min(
-		time.Duration(x.h.MaxDuration)-now.Sub(x.begun),
-		time.Duration(x.h.IdleTimeout)-now.Sub(x.heard),
-	)
-	if x.stream {
-		next = min(next, x.patience()-now.Sub(x.lastSign()))
-	}
-	return max(next, time.Millisecond)
 }
 
 // fail ends a turn that failed. Before the first byte the error is returned, to
@@ -405,27 +269,4 @@ func (x *relay) unlessOpened(err error) error {
 func endedOnSite(err error) bool {
 	var e *qwen.Error
 	return errors.As(err, &e) && e.Kind != qwen.KindBadResponse && e.Err == nil
-}
-
-// promptSize is the size of the text that a turn sends.
-func promptSize(t *turn) int64 {
-	size := int64(len(t.prompt))
-	if t.long {
-		size += t.toSend[len(t.toSend)-1].content.Size()
-	}
-	return size
-}
-
-// usage returns the tokens as the site counted them, or an estimate of four
-// bytes per token.
-func (x *relay) usage() openai.Usage {
-	if u, ok := x.decoder.Usage(); ok {
-		return openai.Usage{Prompt: u.Input, Completion: u.Output, Reasoning: u.Reasoning, Cached: u.Cached}
-	}
-	return openai.Usage{
-		Prompt:     x.prompt/bytesPerToken + 1,
-		Completion: x.size/bytesPerToken + 1,
-		Reasoning:  x.reasoning / bytesPerToken,
-		Estimated:  true,
-	}
 }
