@@ -40,6 +40,7 @@ func breaks() []siteFailure {
 		{"P08 verification page", afterText(raw(string(emulator.ChallengeHTML(200).Body) + "\n")), wantVerification},
 		{"P23 damaged frame", afterText(emulator.Garbage(), emulator.Finish()), wantBadResponse},
 		{"P23 garbage", afterText(garbage, garbage, garbage, garbage, emulator.Finish()), wantBadResponse},
+		{"call of a tool that was not declared", afterText(emulator.LocalTool("client", "f", map[string]any{}), emulator.Finish()), wantBadResponse},
 		{"P24 frame above the limit", afterText(emulator.HugeFrame(4096), emulator.Finish()), wantBadResponse},
 	}
 }

@@ -181,6 +181,8 @@ func (x *relay) event(ev qwen.Event) (over bool, err error) {
 		}
 		x.record()
 		return true, x.finish(reason)
+	case qwen.Called:
+		return false, errNotDeclared // an answer without the call would be a lie
 	}
 	if ev.Kind == qwen.Reasoning && x.answered {
 		// The model thinks again after a tool. Clients take reasoning after text
@@ -206,6 +208,9 @@ func (x *relay) event(ev qwen.Event) (over bool, err error) {
 	}
 	return false, nil
 }
+
+// errNotDeclared is a call of a tool of which the site has not been told.
+var errNotDeclared = &qwen.Error{Kind: qwen.KindBadResponse, Detail: "it calls a tool that was not declared"}
 
 // within returns as much of a text as the answer may still have, and whether
 // that is not all of it. The first piece keeps something in any case, so that no

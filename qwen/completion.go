@@ -47,6 +47,10 @@ type Completion struct {
 	// Budget is the largest number of tokens to think with, or 0 for the model's
 	// own limit.
 	Budget int
+	// LocalTools are functions that the model may call and the client executes.
+	// The site may refuse a turn that has any, and answers with nothing where
+	// their schemas are longer than about 127 KB. Default: none.
+	LocalTools []LocalTool
 }
 
 // Stream is a completion stream whose first bytes have arrived. Read returns
@@ -210,18 +214,19 @@ type extra struct {
 // site's deltas carry no phase. Web search stays off: an API's answers must not
 // depend on what the model feels like looking up.
 type featureConfig struct {
-	ThinkingEnabled bool   `json:"thinking_enabled"`
-	OutputSchema    string `json:"output_schema"`
-	ResearchMode    string `json:"research_mode"`
-	AutoThinking    bool   `json:"auto_thinking"`
-	ThinkingMode    string `json:"thinking_mode"`
-	ThinkingFormat  string `json:"thinking_format,omitempty"`
-	ThinkingBudget  int    `json:"thinking_budget,omitempty"`
-	AutoSearch      bool   `json:"auto_search"`
+	ThinkingEnabled bool       `json:"thinking_enabled"`
+	OutputSchema    string     `json:"output_schema"`
+	ResearchMode    string     `json:"research_mode"`
+	AutoThinking    bool       `json:"auto_thinking"`
+	ThinkingMode    string     `json:"thinking_mode"`
+	ThinkingFormat  string     `json:"thinking_format,omitempty"`
+	ThinkingBudget  int        `json:"thinking_budget,omitempty"`
+	AutoSearch      bool       `json:"auto_search"`
+	LocalMCP        localTools `json:"local_mcp,omitempty"` // an empty object would mean other tools
 }
 
 func (t Completion) features() featureConfig {
-	f := featureConfig{OutputSchema: "phase", ResearchMode: "normal", ThinkingMode: "Fast"}
+	f := featureConfig{OutputSchema: "phase", ResearchMode: "normal", ThinkingMode: "Fast", LocalMCP: t.LocalTools}
 	if t.Thinking == ThinkingOff {
 		return f
 	}

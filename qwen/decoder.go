@@ -22,6 +22,9 @@ const (
 	Answer EventKind = iota + 1
 	// Reasoning is a piece of the reasoning's text.
 	Reasoning
+	// Called is a call of one of Completion.LocalTools. It is complete: the model
+	// waits for the result, for which another turn must be sent.
+	Called
 	// Finished is the regular end of the turn.
 	Finished
 	// Failed is a failure that the site reported, or a stream that cannot be
@@ -36,6 +39,9 @@ type Event struct {
 	// Reasoning: valid UTF-8, valid escapes, never empty, never half of a
 	// surrogate pair. It is valid until the next call of the decoder.
 	Raw []byte
+	// Name and Arguments are set for Called. Name is the function's name as it was
+	// declared; Arguments is a JSON object as the site has written it.
+	Name, Arguments string
 	// Truncated tells for Finished that the site ended the answer at its length
 	// limit.
 	Truncated bool
@@ -54,6 +60,9 @@ type Event struct {
 // and the connection may stay open. Of several candidate answers, which the
 // site interleaves, only the first is taken.
 //
+// A turn that calls local tools may have no text, and need not have a terminal
+// frame after the calls.
+//
 // Feed it with Feed, then call Next until it reports false; at the end of the
 // stream call End, then Next again. After Finished or Failed nothing more comes.
 type Decoder struct {
@@ -71,6 +80,7 @@ type Decoder struct {
 	summary   summary
 	answer    channel
 	reasoning channel
+	calls     localCalls
 	usage     []byte
 	hasText   bool // an answer event was returned
 	ended     bool // End was called
@@ -89,12 +99,22 @@ func (d *Decoder) Feed(p []byte) {
 // Next returns the next event, or false if more input is needed.
 func (d *Decoder) Next() (Event, bool) {
 	for !d.over {
+		if ev, ok := d.calls.next(); ok {
+			return ev, true
+		}
 		if d.ending {
-			return d.finish(d.truncated)
+			if ev, ok := d.finish(d.truncated); ok {
+				return ev, true
+			}
+			continue
 		}
 		line, ok, err := d.line()
 		if err != nil {
 			return d.fail(err), true
+		}
+		if !ok && d.ended && d.calls.settled {
+			d.ending = true
+			continue
 		}
 		if !ok && d.ended {
 			return d.fail(&Error{Kind: KindTruncated}), true
@@ -274,11 +294,13 @@ func (d *Decoder) delta(f *frame) (Event, bool) {
 	finished := string(f.status) == "finished"
 	switch phase := f.phaseOf(); {
 	case string(f.status) == "error":
-		return d.fail(classifyFailure(f.extraError())), true
+		return d.fail(classifyFailure(memberOf(f.extra, "error"))), true
 	case phase == phaseSummary:
 		return d.text(Reasoning, &d.reasoning, d.summary.update(f.extra))
 	case phase == phaseThink:
 		return d.text(Reasoning, &d.reasoning, f.content)
+	case phase == phaseLocal:
+		return d.called(f)
 	case phase == phaseTool:
 		if finished && string(f.phase) == "image_gen" && string(f.role) != "function" {
 			return d.finish(false)
@@ -300,13 +322,21 @@ func (d *Decoder) text(kind EventKind, ch *channel, raw []byte) (Event, bool) {
 		return Event{}, false
 	}
 	d.hasText = d.hasText || kind == Answer
+	d.calls.settled = false
 	return Event{Kind: kind, Raw: raw}, true
 }
 
-// finish ends the turn. A turn without an answer is a failure, whatever its
-// status.
+// finish ends the turn, unless there are calls to return before. A turn without
+// an answer and without calls is a failure, whatever its status.
 func (d *Decoder) finish(truncated bool) (Event, bool) {
-	if !d.hasText {
+	if !d.calls.settle() {
+		return d.fail(errDamagedCall()), true
+	}
+	if len(d.calls.ready) > 0 {
+		d.ending, d.truncated = true, truncated
+		return Event{}, false
+	}
+	if !d.hasText && d.calls.total == 0 {
 		return d.fail(&Error{Kind: KindEmpty}), true
 	}
 	d.over = true

@@ -14,6 +14,7 @@ func FuzzDecoder(f *testing.F) {
 		created(0, "r") + answerFrame("Hel") + answerFrame(`l\ud83d`) + answerFrame(`\ude00o`) + finish,
 		created(0, "r") + created(1, "s") + answerOf("s", "X") + think("hm") + answerFrame("a") + finish,
 		summaryFrame(`"T"`, `"A"`) + summaryFrame(`"T","U"`, `"A more","B"`) + summaryEnd + toolFrames + answerFrame("Hi") + finish,
+		localFrame("typing", `{"client":[{"tool_name":"f","params":{}}]}`) + localFrame("finished", `{"client":[{"tool_name":"f","params":{"a":1}},{"tool_name":"client-g"}]}`) + finish,
 		": c\r\n\r\ndata:" + `{"error":{"code":"x"}}` + "\r\n",
 		"\ufeff<!doctypehtml>\n", keepAlive, "data: [DONE]\n", `{"ret":["FAIL_SYS_USER_VALIDATE"]}`,
 		strings.Repeat("data: x\n", 5),
@@ -25,7 +26,7 @@ func FuzzDecoder(f *testing.F) {
 		if cut := decode(t, new(Decoder), stream, 1+max(size, -size, 0)%50); cut != whole {
 			t.Fatalf("whole: %+v\n  cut: %+v", whole, cut)
 		}
-		if whole.End == "" || whole.End == "stop" && whole.Answer == "" {
+		if whole.End == "" || whole.End == "stop" && whole.Answer+whole.Calls == "" {
 			t.Fatalf("no end, or an empty answer: %+v", whole)
 		}
 	})

@@ -11,6 +11,7 @@ import (
 // outcome is all that a stream comes to.
 type outcome struct {
 	Answer, Reasoning string
+	Calls             string // one a line
 	End               string // "stop", "length", or the kind of the failure
 	ResponseID        string
 	Usage             Usage
@@ -26,6 +27,8 @@ func decode(t testing.TB, d *Decoder, stream string, size int) (o outcome) {
 			answer = jsonraw.AppendText(answer, ev.Raw)
 		case Reasoning:
 			reasoning = jsonraw.AppendText(reasoning, ev.Raw)
+		case Called:
+			o.Calls += ev.Name + ev.Arguments + "\n"
 		case Finished:
 			o.End = "stop"
 			if ev.Truncated {

@@ -134,15 +134,15 @@ func nonNull(raw []byte) []byte {
 	return raw
 }
 
-// extraError returns the value of `extra.error`, which explains a delta whose
-// status is `error`.
-func (f *frame) extraError() []byte {
-	c := jsonraw.NewCursor(f.extra)
+// memberOf returns the value of a member of an object, or nil. Of the `extra` of
+// a delta whose status is `error`, `error` tells why.
+func memberOf(object []byte, name string) []byte {
+	c := jsonraw.NewCursor(object)
 	if !c.Object() {
 		return nil
 	}
 	for key, ok := c.Key(); ok; key, ok = c.Key() {
-		if string(key) == "error" {
+		if string(key) == name {
 			return c.Raw()
 		}
 		c.Skip()
@@ -158,6 +158,7 @@ const (
 	phaseThink                // text of the reasoning
 	phaseSummary              // reasoning as snapshots in `extra`
 	phaseTool                 // a built-in tool at work; never text of the answer
+	phaseLocal                // calls of the client's tools in `extra`
 )
 
 // phaseOf classifies the delta. A missing phase stands for the answer; an
@@ -174,6 +175,8 @@ func (f *frame) phaseOf() phase {
 		return phaseThink
 	case "thinking_summary":
 		return phaseSummary
+	case "local_tool":
+		return phaseLocal
 	}
 	return phaseTool
 }
