@@ -1,6 +1,7 @@
 package session
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ type turnOf struct {
 	asked     []Message // what the client adds before the reply
 	reasoning string
 	text      string // of the reply
+	calls     []Call // of the reply
 }
 
 // client is how a client sends replies back. HI-10: whatever it does to them,
@@ -21,6 +23,19 @@ type client struct {
 	// is in the list.
 	back  func(turn turnOf, newest bool) Message
 	turns []turnOf
+	// calling makes what the client makes of a reply that calls tools. nil: it adds
+	// the calls as they came.
+	calling func(m Message) Message
+}
+
+// again is a reply as the client sends it back, its calls included.
+func (c *client) again(turn turnOf, newest bool) Message {
+	m := c.back(turn, newest)
+	m.Calls = slices.Clone(turn.calls)
+	if len(m.Calls) > 0 && c.calling != nil {
+		m = c.calling(m)
+	}
+	return m
 }
 
 var clients = []client{
@@ -73,6 +88,46 @@ var clients = []client{
 	{name: "Windows line ends", back: func(turn turnOf, _ bool) Message {
 		return assistant(strings.ReplaceAll(turn.text, "\n", "\r\n"))
 	}, turns: thought},
+	{name: "SDKs, tools", back: asItCame, turns: tools},
+	{name: "content null beside calls", back: asItCame, turns: tools, calling: withoutText},
+	{name: "a space beside calls", back: asItCame, turns: tools, calling: func(m Message) Message {
+		m.Text = " "
+		return m
+	}},
+	{name: "arguments written anew", back: asItCame, turns: tools, calling: writtenAnew},
+	{name: "content null, arguments written anew", back: asItCame, turns: tools, calling: func(m Message) Message {
+		return writtenAnew(withoutText(m))
+	}},
+	{name: "Open WebUI, tools", back: func(turn turnOf, _ bool) Message {
+		return assistant("<think>" + turn.reasoning + "</think>\n" + strings.TrimSpace(turn.text))
+	}, turns: tools},
+	{name: "NextChat, tools", back: func(turn turnOf, _ bool) Message {
+		return assistant("> " + turn.reasoning + "\n\n" + turn.text)
+	}, turns: tools},
+}
+
+func asItCame(turn turnOf, _ bool) Message { return assistant(turn.text) }
+
+func withoutText(m Message) Message {
+	m.Text = ""
+	return m
+}
+
+// writtenAnew is a message of a client that reads the arguments of calls, and
+// writes them by another library.
+func writtenAnew(m Message) Message {
+	for i := range m.Calls {
+		var value map[string]any
+		if err := json.Unmarshal([]byte(m.Calls[i].Arguments), &value); err != nil {
+			panic(err)
+		}
+		written, err := json.MarshalIndent(value, "", "  ")
+		if err != nil {
+			panic(err)
+		}
+		m.Calls[i].Arguments = string(written)
+	}
+	return m
 }
 
 func openWebUIDetails(turn turnOf, _ bool) Message {
@@ -128,6 +183,17 @@ var toolTags = []turnOf{
 	{asked: []Message{user("Thanks")}, reasoning: "Done.", text: "OK"},
 }
 
+// tools is a conversation in which the model calls tools: beside text, without any,
+// several at once, and with the same arguments again.
+var tools = []turnOf{
+	{asked: []Message{user("The weather?")}, reasoning: "A tool.", text: "I look it up.", calls: []Call{{"weather", `{"unit":"C","city":"Zürich","days":1.50}`}}},
+	{asked: []Message{tool("rain")}, reasoning: "Two more.", calls: []Call{{"weather", `{"city":"Thun"}`}, {"weather", `{"city":"Biel/Bienne"}`}}},
+	{asked: []Message{tool("sun"), tool("snow")}, reasoning: "Again.", text: "I look it up.", calls: []Call{{"weather", `{"unit":"C","city":"Zürich","days":1.50}`}}},
+	{asked: []Message{tool("rain")}, reasoning: "The time.", text: "And <b>now</b>\n\nthe time.", calls: []Call{{"now", "{}"}}},
+	{asked: []Message{tool("12:00")}, reasoning: "Done.", text: "It rains in Zürich, the sun shines in Thun, and it snows in Biel."},
+	{asked: []Message{user("Thanks")}, reasoning: "Done.", text: "OK"},
+}
+
 // functions is a conversation in which the client has called tools, some of
 // them with the help of other models. called is how it sends a message that
 // calls tools.
@@ -150,7 +216,7 @@ func functions(called Message) []turnOf {
 func (c *client) sent(turn int) (messages []Message) {
 	for i := range turn {
 		messages = append(messages, c.turns[i].asked...)
-		messages = append(messages, c.back(c.turns[i], i == turn-1))
+		messages = append(messages, c.again(c.turns[i], i == turn-1))
 	}
 	return append(messages, c.turns[turn].asked...)
 }
@@ -181,7 +247,7 @@ func (c *client) play(s *site, systemText string) []answer {
 	var answers []answer
 	for i, turn := range c.turns {
 		messages := c.sent(i)
-		a := s.ask(request{system: systemText, messages: messages, reasoning: turn.reasoning, text: turn.text})
+		a := s.ask(request{system: systemText, messages: messages, reasoning: turn.reasoning, text: turn.text, calls: turn.calls})
 		if i == 0 {
 			a.isNew(s.t)
 		} else {

@@ -63,6 +63,7 @@ type request struct {
 	shown     []string // the texts of the messages before the client mangled them, if it did
 	reasoning string
 	text      string
+	calls     []Call
 	aborted   bool // nothing is recorded
 }
 
@@ -99,9 +100,9 @@ func (s *site) ask(r request) answer {
 		}
 		a.seen = append(a.seen, asSeen(m))
 	}
-	s.nodes[a.chat+"/"+a.id] = node{append(slices.Clone(a.seen), "assistant: "+r.text)}
+	s.nodes[a.chat+"/"+a.id] = node{append(slices.Clone(a.seen), asSeen(Message{Role: roleAssistant, Text: r.text, Calls: r.calls}))}
 	s.now = s.now.Add(time.Second)
-	a.record = c.Turn(place, a.chat, a.id, replyOf(r.reasoning, r.text), s.now)
+	a.record = c.Turn(place, a.chat, a.id, replyOf(r.reasoning, r.text, r.calls...), s.now)
 	if !r.aborted {
 		if err := s.store.Record(context.Background(), a.record); err != nil {
 			s.t.Fatalf("Record: %v", err)
@@ -115,6 +116,9 @@ func asSeen(m Message) string {
 	text := m.Role + ": " + m.Text
 	for _, f := range m.Files {
 		text += " [" + f + "]"
+	}
+	for _, c := range m.Calls {
+		text += " " + c.Name + canonical(c.Arguments)
 	}
 	return text
 }
@@ -141,12 +145,15 @@ func (s *site) chat(system string, texts ...string) []answer {
 }
 
 // replyOf returns the digester of a reply that came in one piece.
-func replyOf(reasoning, text string) *Reply {
+func replyOf(reasoning, text string, calls ...Call) *Reply {
 	r := new(Reply)
 	if reasoning != "" {
 		r.Reasoning([]byte(reasoning))
 	}
 	r.Text([]byte(text))
+	for _, c := range calls {
+		r.Call(c.Name, c.Arguments)
+	}
 	return r
 }
 

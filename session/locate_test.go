@@ -93,11 +93,10 @@ func messagesOf(conversation, texts []string) []Message {
 // client has changed counts as it was.
 func asSent(messages []Message) (seen []string) {
 	for _, m := range messages {
-		text := m.Text
-		if strings.HasPrefix(text, "\n") {
-			text = strings.Join(strings.Fields(text), " ")
+		if strings.HasPrefix(m.Text, "\n") {
+			m.Text = strings.Join(strings.Fields(m.Text), " ")
 		}
-		seen = append(seen, m.Role+": "+text)
+		seen = append(seen, asSeen(m))
 	}
 	return seen
 }

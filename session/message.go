@@ -56,7 +56,7 @@ type entry struct {
 	variants []Digest
 	role     string
 	long     bool // a reply long enough to be known again without the whole conversation
-	unique   bool // the same, and without anything but its question
+	unique   bool // the same, and without anything but its question; calls do not help, for tools are called alike
 }
 
 func (m *Message) entry() entry {
@@ -70,35 +70,51 @@ func (m *Message) entry() entry {
 		e.digest = Of("message", append([]string{e.role, name, asKept(m.Text)}, m.Files...)...)
 		return e
 	}
+	var with calls
+	for _, c := range m.Calls {
+		with.add(c.Name, c.Arguments)
+	}
 	text, runes := fold(m.Text)
-	e.long, e.unique = runes >= minLong, runes >= minUnique
-	e.digest = m.called(replyDigest(text))
+	e.digest = with.digest(replyDigest(text))
 	stripped := withoutReasoning(m.Text)
 	if stripped != m.Text {
 		text, runes = fold(stripped)
-		e.long, e.unique = runes >= minLong, runes >= minUnique
-		e.variants = append(e.variants, m.called(replyDigest(text)))
+		e.variants = append(e.variants, with.digest(replyDigest(text)))
 	}
+	e.long, e.unique = runes+with.runes >= minLong, runes >= minUnique
 	if strings.HasPrefix(strings.TrimSpace(stripped), ">") {
 		u := unquoter{to: newFolder()}
 		for chunk := range chunks(stripped) {
 			u.write(chunk)
 		}
-		e.variants = append(e.variants, m.called(quotedDigest(u.to.digest())))
+		e.variants = append(e.variants, with.digest(quotedDigest(u.to.digest())))
 	}
 	return e
 }
 
-// called adds the calls of tools to the digest of a reply.
-func (m *Message) called(reply Digest) Digest {
-	if len(m.Calls) == 0 {
+// calls are the calls of tools in a reply.
+type calls struct {
+	fields []string // name and arguments of each, in one form
+	runes  int      // characters of the arguments, or minLong if there are more
+}
+
+func (c *calls) add(name, arguments string) {
+	arguments = canonical(arguments)
+	c.fields = append(c.fields, name, arguments)
+	for range arguments {
+		if c.runes == minLong {
+			break
+		}
+		c.runes++
+	}
+}
+
+// digest adds the calls to the digest of a reply.
+func (c *calls) digest(reply Digest) Digest {
+	if len(c.fields) == 0 {
 		return reply
 	}
-	fields := append(make([]string, 0, 1+2*len(m.Calls)), string(reply[:]))
-	for _, c := range m.Calls {
-		fields = append(fields, c.Name, canonical(c.Arguments))
-	}
-	return Of("calls of "+strconv.Itoa(len(m.Calls)), fields...)
+	return Of("calls of "+strconv.Itoa(len(c.fields)/2), append([]string{string(reply[:])}, c.fields...)...)
 }
 
 // canonical returns the one form of JSON that means the same. What is not JSON

@@ -38,6 +38,7 @@ type played struct {
 type line struct {
 	role, text, reasoning string
 	file                  string // what it has attached, if any
+	calls                 []Call
 }
 
 func (w *world) fresh(what string) string {
@@ -93,6 +94,12 @@ func (w *world) reply() line {
 	case 3:
 		l.text = "> " + l.text + "\n\n\tThat was a quotation."
 	}
+	if w.pick(4) {
+		l.calls = w.calls()
+		if w.pick(2) {
+			l.text = ""
+		}
+	}
 	switch w.IntN(3) {
 	case 0:
 		l.reasoning = w.fresh("thought") + "\nAnd so on.\n\n> Said he."
@@ -100,6 +107,18 @@ func (w *world) reply() line {
 		l.reasoning = "Hm."
 	}
 	return l
+}
+
+// calls are one or two calls of tools: often those that are made elsewhere, too.
+func (w *world) calls() (calls []Call) {
+	for range 1 + w.IntN(2) {
+		c := Call{Name: []string{"ls", "cat"}[w.IntN(2)], Arguments: []string{"{}", `{"path":"."}`, `{"long":true,"path":"/etc/passwd"}`}[w.IntN(3)]}
+		if w.pick(3) {
+			c.Arguments = `{"path":"` + w.fresh("path") + `"}`
+		}
+		calls = append(calls, c)
+	}
+	return calls
 }
 
 // sent is a line as the client sends it.
@@ -113,20 +132,22 @@ func (p *played) sent(i int) Message {
 		return m
 	}
 	if l.reasoning == "" && strings.Contains(p.client.name, "NextChat") {
-		return assistant(l.text)
+		return Message{Role: roleAssistant, Text: l.text, Calls: l.calls}
 	}
 	newest := !slices.ContainsFunc(p.lines[i+1:], func(l line) bool { return l.role == roleAssistant })
-	return p.client.back(turnOf{reasoning: l.reasoning, text: l.text}, newest)
+	return p.client.again(turnOf{reasoning: l.reasoning, text: l.text, calls: l.calls}, newest)
 }
 
 // seen is a line as the model sees it, without the role.
 func (l line) seen() string {
-	m := Message{Text: l.text}
+	m := Message{Text: l.text, Calls: l.calls}
 	if l.file != "" {
 		m.Files = []string{l.file}
 	}
 	return strings.TrimPrefix(asSeen(m), ": ")
 }
+
+func (l line) equal(other line) bool { return l.role == other.role && l.seen() == other.seen() }
 
 // step does something to a conversation, and sends it.
 func (w *world) step() {
@@ -168,10 +189,10 @@ func (w *world) change(p *played) *played {
 		}
 	case 0: // edit, and drop what follows
 		p.lines = slices.Clone(p.lines[:i+1])
-		p.lines[i].text = w.fresh("edit")
+		p.lines[i].text, p.lines[i].calls = w.fresh("edit"), nil
 	case 1: // edit, and keep what follows
 		p.lines = slices.Clone(p.lines)
-		p.lines[i].text = w.fresh("edit")
+		p.lines[i].text, p.lines[i].calls = w.fresh("edit"), nil
 	case 2: // regenerate
 		for n := len(p.lines); n > 1 && p.lines[n-1].role == roleAssistant; n-- {
 			p.lines = p.lines[:n-1]
@@ -180,7 +201,7 @@ func (w *world) change(p *played) *played {
 		p.lines = p.lines[:i+1]
 	case 4, 5: // delete one or two
 		left := slices.Delete(slices.Clone(p.lines), i, min(i+1+w.IntN(2), len(p.lines)))
-		p.cut = p.cut || slices.Equal(left, p.lines[len(p.lines)-len(left):])
+		p.cut = p.cut || slices.EqualFunc(left, p.lines[len(p.lines)-len(left):], line.equal)
 		p.lines = left
 	case 6, 7: // the client drops the oldest
 		p.from = i
@@ -240,13 +261,13 @@ func (w *world) trouble() {
 // send sends a conversation, checks what the model sees, and shows the reply.
 func (w *world) send(p *played) {
 	reply := w.reply()
-	r := request{system: p.system, reasoning: reply.reasoning, text: reply.text, aborted: w.pick(15)}
+	r := request{system: p.system, reasoning: reply.reasoning, text: reply.text, calls: reply.calls, aborted: w.pick(15)}
 	for i := p.from; i < len(p.lines); i++ {
 		r.messages = append(r.messages, p.sent(i))
 		r.shown = append(r.shown, p.lines[i].text)
 		p.own[p.lines[i].seen()] = true
 	}
-	p.own[reply.text] = true
+	p.own[reply.seen()] = true
 	w.scope = p.scope
 	a := w.ask(r)
 	w.check(p, r, a)
@@ -272,11 +293,15 @@ func (w *world) check(p *played, r request, a answer) {
 			saw = append(saw, m)
 		}
 	}
+	extra := len(saw) - len(r.messages)
 	for i, m := range r.messages {
-		m.Text = r.shown[i]
+		if len(m.Calls) == 0 || m.Text != "" || extra < 0 {
+			m.Text = r.shown[i]
+		} else if calls := strings.TrimPrefix(asSeen(m), "assistant: "); strings.HasSuffix(saw[extra+i], calls) {
+			saw[extra+i] = asSeen(m) // the text beside the calls is nothing that the client knows
+		}
 		want = append(want, asSeen(m))
 	}
-	extra := len(saw) - len(want)
 	if extra < 0 || !slices.Equal(saw[extra:], want) || effective != p.system {
 		w.t.Fatalf("%s: the model saw under %q\n  %s\nthe client sent under %q\n  %s",
 			p.client.name, effective, strings.Join(saw, "\n  "), p.system, strings.Join(want, "\n  "))

@@ -208,9 +208,12 @@ func TestEditsDiffer(t *testing.T) {
 		if g.IntN(2) == 0 {
 			reasoning = "I wonder."
 		}
-		reply := "The answer to it all is 42. " + g.text()
-		recorded := s.ask(request{system: systemText, messages: messages, reasoning: reasoning, text: reply})
-		messages = append(messages, assistant(reply), user("So?"))
+		reply := Message{Role: roleAssistant, Text: "The answer to it all is 42. " + g.text()}
+		if g.IntN(2) == 0 {
+			reply.Calls = []Call{{Name: g.text(), Arguments: g.arguments()}}
+		}
+		recorded := s.ask(request{system: systemText, messages: messages, reasoning: reasoning, text: reply.Text, calls: reply.Calls})
+		messages = append(messages, reply, user("So?"))
 		s.ask(request{system: systemText, messages: messages, aborted: true}).follows(t, recorded, len(messages)-1)
 
 		other := slices.Clone(messages)

@@ -2,12 +2,12 @@ package session
 
 import "bytes"
 
-// minLong is how many characters a reply must have to be known again without the
-// whole conversation: short replies are like each other.
+// minLong is how many characters a reply must have, with the arguments of its calls,
+// to be known again without the whole conversation: short replies are like each other.
 const minLong = 16
 
-// minUnique is how many characters a reply must have to be taken for the only one
-// like it.
+// minUnique is how many characters the text of a reply must have to be taken for the
+// only one like it.
 const minUnique = 64
 
 // Reply digests the reply of a turn while it comes, in the forms in which clients
@@ -16,13 +16,16 @@ const minUnique = 64
 //   - as it is;
 //   - without blocks of <tool_use>, which some clients take out, and without
 //     blocks of <think> at its start;
-//   - after its reasoning, which some clients put in front as a quotation.
+//   - after its reasoning, which some clients put in front as a quotation;
+//   - if it calls tools, without any text: what was said beside calls is left out by
+//     clients that take a message for either the one or the other.
 //
-// It keeps nothing of the text. The zero value is ready for use.
+// It keeps nothing of the text, but all of the calls. The zero value is ready for use.
 type Reply struct {
 	exact  *folder
 	bare   *folder   // the reply without blocks; nil as long as it is the same
 	quoted *unquoter // the reasoning and the reply; nil without reasoning
+	calls  calls
 
 	inside string // the mark that ends the block in which the text is
 	held   []byte // what may be the start of a mark
@@ -54,6 +57,11 @@ func (r *Reply) Text(p []byte) {
 		p = r.step(p)
 	}
 }
+
+// Call takes a call of a tool in the reply. The calls count in the order in which
+// they are taken, wherever they stand in the text. The arguments are JSON; spaces and
+// the order of names in them do not count.
+func (r *Reply) Call(name, arguments string) { r.calls.add(name, arguments) }
 
 // begin begins the text, if it has not begun.
 func (r *Reply) begin() {
@@ -157,13 +165,16 @@ func (r *Reply) forms() forms {
 		r.pass(r.held)
 		r.held = nil
 	}
-	f := forms{digest: replyDigest(r.exact.digest()), long: r.exact.runes >= minLong}
+	f := forms{digest: r.calls.digest(replyDigest(r.exact.digest())), long: r.exact.runes+r.calls.runes >= minLong}
 	// Nobody takes out a block without an end.
 	if r.bare != nil && r.bare.runes > 0 && r.inside == "" {
-		f.variants = append(f.variants, replyDigest(r.bare.digest()))
+		f.variants = append(f.variants, r.calls.digest(replyDigest(r.bare.digest())))
 	}
 	if r.quoted != nil {
-		f.variants = append(f.variants, quotedDigest(r.quoted.to.digest()))
+		f.variants = append(f.variants, r.calls.digest(quotedDigest(r.quoted.to.digest())))
+	}
+	if len(r.calls.fields) > 0 && r.exact.runes > 0 {
+		f.variants = append(f.variants, r.calls.digest(replyDigest(newFolder().digest())))
 	}
 	return f
 }

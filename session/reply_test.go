@@ -1,6 +1,7 @@
 package session
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -50,16 +51,32 @@ func slowUnquote(text string) string {
 	return strings.Join(lines, "\n")
 }
 
-func slowForms(reasoning, text string) forms {
-	f := forms{
-		digest: replyDigest(slowDigest(text)),
-		long:   utf8.RuneCountInString(slowFold(text)) >= 16,
+// slowCalls adds calls to the digest of a reply.
+func slowCalls(reply Digest, calls []Call) Digest {
+	if len(calls) == 0 {
+		return reply
 	}
+	fields := []string{string(reply[:])}
+	for _, c := range calls {
+		fields = append(fields, c.Name, canonical(c.Arguments))
+	}
+	return Of(fmt.Sprint("calls of ", len(calls)), fields...)
+}
+
+func slowForms(reasoning, text string, calls ...Call) forms {
+	size := utf8.RuneCountInString(slowFold(text))
+	for _, c := range calls {
+		size += utf8.RuneCountInString(canonical(c.Arguments))
+	}
+	f := forms{digest: slowCalls(replyDigest(slowDigest(text)), calls), long: size >= 16}
 	if bare, ok := slowBare(text); ok && slowFold(bare) != "" {
-		f.variants = append(f.variants, replyDigest(slowDigest(bare)))
+		f.variants = append(f.variants, slowCalls(replyDigest(slowDigest(bare)), calls))
 	}
 	if reasoning != "" {
-		f.variants = append(f.variants, quotedDigest(slowDigest(slowUnquote(reasoning+"\n\n"+text))))
+		f.variants = append(f.variants, slowCalls(quotedDigest(slowDigest(slowUnquote(reasoning+"\n\n"+text))), calls))
+	}
+	if len(calls) > 0 && slowFold(text) != "" {
+		f.variants = append(f.variants, slowCalls(replyDigest(slowDigest("")), calls))
 	}
 	return f
 }
@@ -81,8 +98,8 @@ func pieces(r *rand.Rand, text string) (parts []string) {
 	return parts
 }
 
-// inPieces digests a reply that comes in pieces.
-func inPieces(seed uint64, reasoning, text string) forms {
+// inPieces digests a reply that comes in pieces, with its calls anywhere between.
+func inPieces(seed uint64, reasoning, text string, calls ...Call) forms {
 	r := rand.New(rand.NewPCG(seed, 0))
 	reply := new(Reply)
 	if seed%3 == 0 {
@@ -92,7 +109,14 @@ func inPieces(seed uint64, reasoning, text string) forms {
 		reply.Reasoning([]byte(p))
 	}
 	for _, p := range pieces(r, text) {
+		for len(calls) > 0 && r.IntN(2) == 0 {
+			reply.Call(calls[0].Name, calls[0].Arguments)
+			calls = calls[1:]
+		}
 		reply.Text([]byte(p))
+	}
+	for _, c := range calls {
+		reply.Call(c.Name, c.Arguments)
 	}
 	return reply.forms()
 }
