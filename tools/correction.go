@@ -1,26 +1,26 @@
 package tools
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 )
 
-// What a correction may hold, in bytes: all of it, the problems, the names of
-// functions, and of one problem the model's own name and the detail.
+// What a correction may hold, in bytes: the problems, the names of functions, and of
+// one problem the name that the model wrote and the detail.
 const (
-	maxCorrection = 4 << 10
-	maxProblems   = 2500
-	maxNames      = 1000
-	maxToolName   = 80
-	maxDetail     = 120
+	maxProblems = 2400
+	maxNames    = 800
+	maxToolName = 128
+	maxDetail   = 200
 )
 
 // Correction is what the model is told after an answer that cannot be used: what was
 // wrong with it, problem by problem, and what to write now. It is at most 4 KiB
-// long, and repeats at most 200 bytes of what the model wrote for each problem.
-// Without any problem it is empty.
+// long, whatever the model wrote: of each problem it has the first 128 bytes of
+// Tool and the first 200 of Detail. Without any problem it is empty.
 func (s *Set) Correction(w Wish, problems []Problem) string {
 	if len(problems) == 0 {
 		return ""
@@ -30,6 +30,9 @@ func (s *Set) Correction(w Wish, problems []Problem) string {
 	writeProblems(&b, problems)
 	if names := s.callable(w); concernsNames(problems) && len(names) > 0 {
 		b.WriteString("These functions may be called: " + someNames(names) + ".\n")
+	}
+	if w.Mode != None && concernsForm(problems) {
+		b.WriteString(formHint)
 	}
 	b.WriteString(closing(w, problems) + "]")
 	return b.String()
@@ -95,14 +98,20 @@ func whatIsWrong(kind ProblemKind) string {
 	return "cannot be used"
 }
 
+// formHint says the form again, to a model that did not keep it.
+const formHint = "The form is:\n" + callForm + "Inside of JSON strings, write \\\" for a quote and \\n for a line feed.\n"
+
+func concernsForm(problems []Problem) bool {
+	return slices.ContainsFunc(problems, func(p Problem) bool {
+		return p.Kind == Malformed || p.Kind == Incomplete || p.Kind == NoCall
+	})
+}
+
 // concernsNames reports whether the model needs to hear the names again.
 func concernsNames(problems []Problem) bool {
-	for _, p := range problems {
-		if p.Kind == UnknownTool || p.Kind == NotAllowed || p.Kind == NoCall {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(problems, func(p Problem) bool {
+		return p.Kind == UnknownTool || p.Kind == NotAllowed || p.Kind == NoCall
+	})
 }
 
 // someNames lists as many names as fit. The model has all of them in its
@@ -110,8 +119,8 @@ func concernsNames(problems []Problem) bool {
 func someNames(names []string) string {
 	size := 0
 	for i, name := range names {
-		if size += len(name) + len(`, ""`); size > maxNames && i > 0 {
-			return list(names[:i]) + " and " + strconv.Itoa(len(names)-i) + " more, listed in <tools>"
+		if size += len(name) + len(`, ""`); size > maxNames {
+			return list(names[:i]) + " and " + strconv.Itoa(len(names)-i) + " more in <tools>"
 		}
 	}
 	return list(names)
@@ -119,19 +128,25 @@ func someNames(names []string) string {
 
 // closing says what to write now.
 func closing(w Wish, problems []Problem) string {
+	isAbout := func(kind ProblemKind) bool {
+		return slices.ContainsFunc(problems, func(p Problem) bool { return p.Kind == kind })
+	}
 	switch {
 	case w.Mode == None:
 		return "Answer again, in words only, without any <tool_call>."
-	case w.Mode == Required && w.Single:
-		return "Write exactly one correct <tool_call> block now, and nothing else."
+	case w.Single && w.Mode == Required:
+		return "Now write one correct <tool_call> block, and nothing else."
+	case w.Single && !isAbout(Empty):
+		return "Now write one correct <tool_call> block, and nothing else. If no function is needed, answer in words instead."
+	case isAbout(NoCall) || isAbout(Empty) && w.Mode == Required:
+		return "Now write the <tool_call> blocks, and nothing else."
+	case isAbout(Empty):
+		return "Now answer: with <tool_call> blocks if functions are needed, otherwise in words."
 	case w.Mode == Required:
-		return "Write the correct <tool_call> blocks now, and nothing else. Do not repeat calls that are not named above."
-	case problems[0].Kind == Empty:
-		return "Answer now: with <tool_call> blocks if a function is needed, else in words."
-	case w.Single:
-		return "Write the one correct <tool_call> block now, and nothing else; if no function is needed, answer in words."
+		return "Now write these calls again, correctly, in <tool_call> blocks, and nothing else: no text, no other calls."
 	}
-	return "Write only what is named above again, as correct <tool_call> blocks, and nothing else; if no function is needed, answer in words."
+	return "Now write these calls again, correctly, in <tool_call> blocks, and nothing else: no text, no other calls. " +
+		"If no function is needed after all, answer in words instead."
 }
 
 // echo quotes what the model wrote.
@@ -139,20 +154,20 @@ func echo(text string, limit int) string {
 	return `"` + strings.ReplaceAll(plain(text, limit), `"`, "'") + `"`
 }
 
-// plain shortens a text and makes one line without tags of it.
+// plain shortens a text, and makes one line without tags of it.
 func plain(text string, limit int) string {
-	text = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || r == utf8.RuneError {
-			return ' '
-		}
-		return r
-	}, text[:min(len(text), limit+utf8.UTFMax)])
 	if len(text) > limit {
 		for limit > 0 && !utf8.RuneStart(text[limit]) {
 			limit--
 		}
 		text = text[:limit] + "…"
 	}
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || unicode.IsSpace(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(text, "?"))
 	return replaceTags(text, "(", func(after string) bool {
 		return hasPrefixFold(strings.TrimLeft(after, " /"), "tool")
 	})

@@ -6,14 +6,17 @@ import (
 	"strings"
 )
 
-// The convention as the model is told it. The example cannot be taken for a call: it
-// is no JSON, and no function can have a name with < in it.
+// The convention as the model is told it.
 const (
+	// callForm cannot be taken for a call: it is no JSON, and no function can have a
+	// name with < in it.
+	callForm = "<tool_call>\n{\"name\": \"<function>\", \"arguments\": {\"<parameter>\": <value>}}\n</tool_call>\n"
+
 	beforeTools = "# Functions\n\n" +
 		"You can call the functions of the user's program. They are listed here, one JSON object per line:\n<tools>\n"
 	afterTools = "</tools>\n\n" +
 		"To call a function, write a block of exactly this form, as plain text, never inside a code fence:\n" +
-		"<tool_call>\n{\"name\": \"<function>\", \"arguments\": {\"<parameter>\": <value>}}\n</tool_call>\n\n" +
+		callForm + "\n" +
 		"- Call only functions from the list, by their exact names, with arguments in JSON that satisfy their parameters.\n" +
 		"- Functions that are built into this site are not these, even if they have similar names: do not use them instead.\n" +
 		"- For several calls that do not depend on each other, write several blocks, one call in each.\n" +
