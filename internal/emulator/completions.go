@@ -10,18 +10,19 @@ import (
 	"github.com/google/uuid"
 )
 
-// Completion is a completion that the site has accepted. Header, Body, Files
-// and Context must not be changed.
+// Completion is a completion that the site has accepted. Header, Body, Files,
+// LocalTools and Context must not be changed.
 type Completion struct {
 	ChatID     string
 	ParentID   string // as sent; the context is empty if it is not an answer of this chat
 	Model      string
-	Role       string // user or function
+	Role       string // user
 	Content    string // the prompt
 	ChatType   string // of the message; t2t if it was not sent
 	UserAction string // chat, edit, …
 	Feature    Feature
 	Files      []FileRef
+	LocalTools []DeclaredTool // declared in this turn
 	Header     http.Header
 	Body       []byte
 	Context    []Turn // what the model knows of the chat, without this prompt
@@ -126,7 +127,12 @@ func (s *Site) complete(c *call) (Reply, *generation) {
 	if refused != nil {
 		return *refused, nil
 	}
+	tools, refused := s.inspectLocalTools(&b)
+	if refused != nil {
+		return *refused, nil
+	}
 	g := newGeneration(c, &b, prompt, files)
+	g.LocalTools, g.speechless = tools, len(b.Messages[0].Feature.LocalMCP) > maxLocalTools
 	if refused := s.claim(g); refused != nil {
 		return *refused, nil
 	}
@@ -150,7 +156,9 @@ func (s *Site) inspect(c *call, b *completionBody) (prompt string, _ *Reply) {
 	switch {
 	case m.Role == "assistant":
 		return no(BrokenParent())
-	case m.Role != "user" && m.Role != "function":
+	case m.Role == "function":
+		return no(Internal()) // results of local tools are for the site's own desktop app
+	case m.Role != "user":
 		return no(Refusal("Bad_Request", "The role of a message must be user or function."))
 	case !bytes.HasPrefix(m.Content, []byte{'"'}) || json.Unmarshal(m.Content, &prompt) != nil:
 		return no(invalid("content", "must be a string."))
@@ -217,7 +225,7 @@ func (s *Site) claim(g *generation) *Reply {
 		g.Context = ch.path(g.ParentID)
 	}
 	g.chat, ch.busy = ch, g
-	if len(s.queue) > 0 {
+	if len(s.queue) > 0 && !g.speechless {
 		// Taken here, completions get their replies in the order in which they
 		// show in the records.
 		g.queued, s.queue = &s.queue[0], s.queue[1:]
@@ -231,9 +239,12 @@ func (s *Site) claim(g *generation) *Reply {
 	return nil
 }
 
-// choose returns the answer of an accepted completion: the next queued reply,
-// else that of a marker in the prompt, else that of the responder.
+// choose returns the answer of an accepted completion: none where the tools are too
+// much for the model, else the next queued reply, else that of a marker in the prompt, else that of the responder.
 func (s *Site) choose(g *generation) Reply {
+	if g.speechless {
+		return EmptyStream()
+	}
 	if g.queued != nil {
 		return *g.queued
 	}

@@ -19,6 +19,7 @@ type generation struct {
 	orphan     bool   // the parent fields contradict each other
 	phases     bool   // deltas carry a phase
 	cumulative bool   // answer frames carry the text so far
+	speechless bool   // the model says nothing
 	ids        []string
 	stop       chan struct{} // closed by the stop call
 	queued     *Reply        // the queued reply that it has taken, if any

@@ -27,7 +27,7 @@ func (s *Site) newStream(c *call, r Reply, g *generation) *stream {
 	st.current = st.candidate(0, g.ResponseID)
 	if !st.recording { // an idle stream holds on to little
 		c.body = nil
-		g.Body, g.Content, g.Header, g.Files, g.Context = nil, "", nil, nil, nil
+		g.Body, g.Content, g.Header, g.Files, g.LocalTools, g.Context = nil, "", nil, nil, nil, nil
 	}
 	return st
 }

@@ -67,13 +67,16 @@ type Site struct {
 	done    chan struct{}
 	close   sync.Once
 
-	mu       sync.Mutex
-	changed  chan struct{} // closed at the next change; nil while nobody waits
-	tokens   map[string]bool
-	revoked  map[string]bool
-	chats    map[string]*chat
-	queue    []Reply
-	respond  func(Completion) Reply
+	mu      sync.Mutex
+	changed chan struct{} // closed at the next change; nil while nobody waits
+	tokens  map[string]bool
+	revoked map[string]bool
+	chats   map[string]*chat
+	queue   []Reply
+	respond func(Completion) Reply
+
+	noLocalTools *Reply // for completions that declare local tools
+
 	failures map[string][]Reply
 	files    map[string]*file // by id
 	parsings []Parsing
