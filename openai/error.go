@@ -1,10 +1,6 @@
 package openai
 
-import (
-	"net/http"
-
-	"github.com/go-json-experiment/json/jsontext"
-)
+import "net/http"
 
 // The values of [Error.Type].
 const (
@@ -83,9 +79,7 @@ func (e *Error) kind() string {
 
 // appendString appends s as a JSON string with the fewest possible escapes.
 func appendString(dst []byte, s string) []byte {
-	// The error reports invalid UTF-8, which has been replaced by then.
-	dst, _ = jsontext.AppendQuote(dst, s)
-	return dst
+	return append(appendEscaped(append(dst, '"'), s), '"')
 }
 
 func appendStringOrNull(dst []byte, s string) []byte {

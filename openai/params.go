@@ -18,17 +18,15 @@ func (p *parser) paramField(name string) error {
 	case "presence_penalty", "frequency_penalty", "min_p", "top_a":
 		return p.numberParam(name, 0)
 	case "max_tokens", "max_completion_tokens":
-		return p.integerParam(name, 0, 0)
+		return p.maxOutputField()
 	case "top_k":
 		return p.integerParam(name, -1, 0)
 	case "seed":
 		return p.seedParam()
 	case "stop":
-		return p.stopParam()
-	case "parallel_tool_calls":
-		return p.boolParam(name, true)
+		return p.stopField()
 	case "enable_search":
-		return p.boolParam(name, false)
+		return p.boolParam(name)
 	case "verbosity":
 		return p.stringParam(name, "medium")
 	case "modalities":
@@ -94,9 +92,10 @@ func (p *parser) seedParam() error {
 	return err
 }
 
-func (p *parser) boolParam(name string, neutral bool) error {
-	b, set, err := p.bool()
-	if set && b != neutral {
+// boolParam reads a switch that is off by default.
+func (p *parser) boolParam(name string) error {
+	on, _, err := p.bool()
+	if on {
 		p.ignore(name)
 	}
 	return err
@@ -110,14 +109,40 @@ func (p *parser) stringParam(name, neutral string) error {
 	return err
 }
 
-// stopParam reads a string or a list of strings.
-func (p *parser) stopParam() error {
+const (
+	maxStops = 16      // strings in stop
+	maxStop  = 1 << 10 // bytes in one of them, which are held back while they may still come
+)
+
+// stopField reads a string or a list of strings.
+func (p *parser) stopField() error {
 	if p.dec.PeekKind() != '[' {
-		return p.stringParam("stop", "")
+		return p.stop()
 	}
-	return p.array(unlimited, func(int) error {
-		return p.stringParam("stop", "")
-	})
+	return p.array(maxStops, func(int) error { return p.stop() })
+}
+
+func (p *parser) stop() error {
+	s, err := p.string()
+	if s == "" || err != nil {
+		return err
+	}
+	if len(s) > maxStop {
+		path := p.path()
+		return fail(codeInvalid, path, "%s has more than %d bytes; send a shorter one.", path, maxStop)
+	}
+	p.req.Stop = append(p.req.Stop, s)
+	return nil
+}
+
+// maxOutputField reads one of the two limits of the answer's length, of which
+// the smaller one counts.
+func (p *parser) maxOutputField() error {
+	n, set, err := p.integer(1)
+	if limit := int(min(n, math.MaxInt)); set && (p.req.MaxOutput == 0 || limit < p.req.MaxOutput) {
+		p.req.MaxOutput = limit
+	}
+	return err
 }
 
 // modalitiesParam reads the kinds of output, of which only text is available.

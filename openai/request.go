@@ -26,6 +26,31 @@ type ChatRequest struct {
 	// Thinking says whether and how long the model is to reason.
 	Thinking Thinking
 
+	// Tools are the functions that the model may call, in the client's order.
+	Tools []Tool
+
+	// ToolChoice says whether the model is to call one of them.
+	ToolChoice ToolChoice
+
+	// SingleCall says that the answer may have one call at most. Never true
+	// without Tools, and always with Functions.
+	SingleCall bool
+
+	// Functions says that the tools came in functions, which preceded tools. A
+	// call is then to be answered in function_call.
+	Functions bool
+
+	// Format is the form that the text of the answer must have.
+	Format Format
+
+	// Stop are the texts of which the first one ends the answer without being
+	// part of it: at most 16, each of 1 to 1024 bytes.
+	Stop []string
+
+	// MaxOutput is the largest number of tokens in the answer, the smaller of
+	// max_tokens and max_completion_tokens. 0 if there is no limit.
+	MaxOutput int
+
 	// Ignored has the names of the request's parameters that would change the
 	// answer elsewhere and have no effect here, sorted, each once. Parameters
 	// that are null, empty or at the default of OpenAI's API are left out, and
@@ -86,7 +111,9 @@ func positiveOr(n, fallback int) int {
 // U+FFFD. Field names are compared exactly. It is strict where a mistake would
 // be silent: trailing data, duplicate names, values of the wrong type, unknown
 // roles and part types, attachments of which nothing can be read, and parameters that ask for something
-// else than one plain answer (n above 1, logprobs) are refused.
+// else than one answer (n above 1, logprobs) are refused, and so are definitions
+// of tools and formats that cannot be followed, and a choice among tools that are
+// not offered.
 //
 // The error is always an [*Error] of the type [TypeInvalidRequest] that names
 // the field in Param and in Message. Its status is 413 if the texts are larger
@@ -97,7 +124,8 @@ func positiveOr(n, fallback int) int {
 //   - missing_required_parameter: a field is missing, null or empty;
 //   - invalid_value: a field has the wrong type, an unknown or impossible
 //     value, occurs twice, or exceeds a limit;
-//   - unsupported_parameter: the parameter asks for what cannot be done;
+//   - unsupported_parameter: the parameter asks for what cannot be done, such as
+//     tools that are not functions;
 //   - unsupported_content: a message of this role cannot have an attachment;
 //   - media_fetch_blocked: the URL of an attachment is neither a data URL nor
 //     one of http or https;
@@ -126,8 +154,9 @@ type parser struct {
 	thinking thinkingSwitches
 
 	includeUsage bool
-	text         int      // bytes of text kept so far
-	definitions  int      // bytes of tool definitions seen so far
+	text         int // bytes of text kept so far
+	definitions  int // bytes of tool definitions seen so far
+	choice       toolChoiceDraft
 	texts        []string // the texts of one message, reused for the next
 }
 
@@ -169,6 +198,9 @@ func (p *parser) finish() (*ChatRequest, error) {
 	}
 	if !slices.ContainsFunc(r.Messages, func(m Message) bool { return m.Content != "" || len(m.Attachments) > 0 }) {
 		return nil, fail(codeInvalid, "messages", "No message in messages has any text or attachment; send at least one that has.")
+	}
+	if err := p.finishTools(); err != nil {
+		return nil, err
 	}
 	r.IncludeUsage = r.Stream && p.includeUsage
 	r.Thinking = p.thinking.resolve()

@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // FuzzParseChat checks that every body is either refused with a proper error
@@ -36,7 +37,11 @@ var fuzzSeeds = []string{
 	"", "null", "[]", "{", `{"messages":[]}`, "\uFEFF" + chatWith(""), chatWith("") + chatWith(""),
 	chatWith(`"stream":true,"stream_options":{"include_usage":true},"n":1,"temperature":0.5,"max_tokens":5`),
 	chatWith(`"enable_thinking":true,"chat_template_kwargs":{"enable_thinking":false,"thinking_budget":1},"thinking":{"type":"auto","budget_tokens":2},"reasoning_effort":"low","reasoning":{"effort":"none","enabled":true,"max_tokens":3}`),
-	chatWith(`"tools":[{"type":"function","function":{"name":"f","description":"d","parameters":{}}},{"type":"custom","name":"g"}],"tool_choice":{"type":"function","function":{"name":"f"}},"functions":[{"name":"h"}],"function_call":{"name":"h"}`),
+	chatWith(`"tools":[{"type":"function","function":{"name":"f","description":"d","parameters":{}}},{"name":"g","parameters":{ "a" : 1.0 }}],"tool_choice":{"type":"function","function":{"name":"f"}},"parallel_tool_calls":false`),
+	chatWith(`"functions":[{"name":"h","parameters":{"b":1e400,"a":"\ud800"}}],"function_call":{"name":"h"},"max_tokens":5,"max_completion_tokens":3`),
+	chatWith(`"tools":[{"name":"f"},{"name":"g","strict":true}],"tool_choice":{"type":"allowed_tools","allowed_tools":{"mode":"required","tools":[{"type":"function","function":{"name":"g"}},{"name":"f"}]}}`),
+	chatWith(`"tools":[{"type":"custom","name":"g"}]`), chatWith(`"tools":[{"name":"f"}],"tool_choice":{"name":"g"}`), chatWith(`"tools":[{"name":"f"},{"name":"f"}]`),
+	chatWith(`"response_format":{"type":"json_schema","schema":{},"strict":null}`), chatWith(`"response_format":{"type":"json_object","schema":{"a":[ ]}},"stop":"\n"`),
 	chatWith(`"response_format":{"type":"json_schema","json_schema":{"name":"n","strict":true,"schema":{}}},"stop":["a"],"modalities":["text"],"logit_bias":{"1":1}`),
 	chatWith(`"temperature":NaN`), chatWith(`"model":"twice"`), chatWith(`"n":2`), chatWith(`"logprobs":true,"top_logprobs":1`), chatWith(`"seed":1e400`),
 	messagesOf(`{"role":"system","content":[{"type":"text","text":"s","cache_control":{}}]}`, `{"role":"user","content":["a",{"type":"input_text","text":"\ud83d\ude00\ud83d"}],"name":"N"}`,
@@ -70,6 +75,7 @@ func checkFuzzedRequest(t *testing.T, body []byte, r *ChatRequest) {
 	if len(r.Messages) == 0 || !slices.IsSorted(r.Ignored) || len(slices.Compact(slices.Clone(r.Ignored))) != len(r.Ignored) {
 		t.Errorf("an impossible request: %+v", r)
 	}
+	checkFuzzedTools(t, r)
 	for _, m := range r.Messages {
 		if !utf8.ValidString(m.Content + m.Name + m.Reasoning) {
 			t.Errorf("an impossible message: %+v", m)
@@ -80,6 +86,9 @@ func checkFuzzedRequest(t *testing.T, body []byte, r *ChatRequest) {
 		t.Fatalf("%v for %s", err, mustWrite(t, r))
 	}
 	again.Ignored = r.Ignored // what has no effect is not written down
+	for i := range min(len(again.Tools), len(r.Tools)) {
+		again.Tools[i].Param = r.Tools[i].Param // the form is not written down
+	}
 	if !equalRequests(r, again) {
 		t.Errorf("\n    %+v\nthen %+v", r, again)
 	}
@@ -89,6 +98,7 @@ func checkFuzzedRequest(t *testing.T, body []byte, r *ChatRequest) {
 func mustWrite(t *testing.T, r *ChatRequest) []byte {
 	t.Helper()
 	body := map[string]any{"model": r.Model, "stream": r.Stream, "stream_options": map[string]any{"include_usage": r.IncludeUsage}}
+	writeTools(body, r)
 	if r.Thinking.Set {
 		kind := map[bool]string{true: "enabled", false: "disabled"}[r.Thinking.Enabled]
 		if r.Thinking.Auto {
@@ -101,7 +111,7 @@ func mustWrite(t *testing.T, r *ChatRequest) []byte {
 		messages = append(messages, writeMessage(&r.Messages[i]))
 	}
 	body["messages"] = messages
-	text, err := json.Marshal(body)
+	text, err := json.Marshal(body, jsontext.AllowInvalidUTF8(true), jsontext.PreserveRawStrings(true))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -274,7 +274,7 @@ func TestParseChatClients(t *testing.T) {
 	}{
 		{
 			"CN-11 Dify's ping", `{"model":"qwen3","max_tokens":5,"messages":[{"role":"user","content":"ping"}]}`,
-			ChatRequest{Model: "qwen3", Messages: []Message{text("user", "ping")}, Ignored: []string{"max_tokens"}},
+			ChatRequest{Model: "qwen3", Messages: []Message{text("user", "ping")}, MaxOutput: 5},
 		},
 		{
 			"CN-12 Open WebUI with its own fields", `{"model":"m","stream":true,"stream_options":{"include_usage":true},"user":{"name":"A","id":"1","email":"a@b.c","role":"admin"},
@@ -306,7 +306,8 @@ func TestParseChatClients(t *testing.T) {
 			{"role":"user","content":[{"type":"text","text":"<task>"},{"type":"text","text":"<environment_details>"}]}],"stream":true,"stream_options":{"include_usage":true},
 			"tools":[{"type":"function","function":{"name":"read_file","description":"d","strict":true,"parameters":{"type":"object"}}}],"tool_choice":"auto","parallel_tool_calls":true,"thinking":{"type":"enabled"}}`,
 			ChatRequest{Model: "m", Stream: true, IncludeUsage: true, Messages: []Message{text("system", "rules"), text("user", "<task>\n<environment_details>")},
-				Thinking: Thinking{Set: true, Enabled: true}, Ignored: []string{"max_completion_tokens", "temperature", "tools"}},
+				Tools:      []Tool{{Name: "read_file", Description: "d", Strict: true, Parameters: `{"type":"object"}`, Param: "tools[0].function"}},
+				ToolChoice: ToolChoice{Mode: "auto"}, MaxOutput: 8192, Thinking: Thinking{Set: true, Enabled: true}, Ignored: []string{"temperature"}},
 		},
 		{
 			"CN-16 NextChat after a tool call", messagesOf(`{"role":"user","content":"hi"}`, `{"role":"assistant","tool_calls":[{"index":0,"id":"call_1","type":"function","function":{"name":"f","arguments":"{}"}}]}`,
@@ -358,6 +359,9 @@ func attached(r *ChatRequest) (all []Attachment) {
 func emptied(r *ChatRequest) ChatRequest {
 	c := *r
 	c.Ignored = append([]string{}, r.Ignored...)
+	c.Tools = append([]Tool{}, r.Tools...)
+	c.ToolChoice.Names = append([]string{}, r.ToolChoice.Names...)
+	c.Stop = append([]string{}, r.Stop...)
 	c.Messages = append([]Message{}, r.Messages...)
 	for i := range c.Messages {
 		c.Messages[i].Attachments = nil // pointers

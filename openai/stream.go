@@ -17,10 +17,15 @@ const maxPiece = 48 << 10
 // Clients disagree on what they take; this is what all of them understand: the
 // role in the first chunk only, every chunk with `choices` and `finish_reason`,
 // exactly one chunk with a finish reason, never reasoning and answer in one
-// chunk, usage only on request and in a last chunk without choices.
+// chunk, of a call the id and the name once and before the arguments, usage only on request and in a last chunk without choices.
 type Stream struct {
+	// Functions has calls written in function_call, which preceded tool_calls
+	// and has room for one: further ones are left out. Default: tool_calls.
+	Functions bool
+
 	head         []byte
 	includeUsage bool
+	calls        int      // calls so far
 	open         textKind // the text that the unfinished chunk carries
 	size         int      // of that text so far
 }
@@ -112,12 +117,13 @@ func (s *Stream) Flush(dst []byte) []byte {
 	return append(dst, textEnd...)
 }
 
-// Finish appends the chunk with the finish reason (`stop` or `length`), the one
-// with the usage if it was asked for, and the end mark.
+// Finish appends the chunk with the finish reason (`stop` or `length`; the
+// former becomes `tool_calls` or `function_call` if there have been calls), the
+// one with the usage if it was asked for, and the end mark.
 func (s *Stream) Finish(dst []byte, reason string, usage Usage) []byte {
 	dst = append(s.Flush(dst), s.head...)
 	dst = append(dst, `{"index":0,"delta":{},"logprobs":null,"finish_reason":"`...)
-	dst = append(dst, reason...)
+	dst = append(dst, finishReason(reason, s.calls, s.Functions)...)
 	dst = append(dst, `"}]}`+"\n\n"...)
 	if s.includeUsage {
 		dst = append(dst, s.head...)
