@@ -30,6 +30,7 @@ var mayImport = map[string][]string{
 	"tools":               nil,
 	"internal/browser":    nil,
 	"internal/jsonraw":    nil,
+	"internal/loosejson":  nil,
 	"internal/fetch":      {"code.dny.dev/ssrf", "golang.org/x/net/idna"},
 	"internal/filetype":   {"github.com/gabriel-vasile/mimetype"},
 	"internal/form":       nil,
