@@ -34,6 +34,7 @@ var mayImport = map[string][]string{
 	"internal/fetch":      {"code.dny.dev/ssrf", "golang.org/x/net/idna"},
 	"internal/filetype":   {"github.com/gabriel-vasile/mimetype"},
 	"internal/form":       nil,
+	"internal/schema":     {"github.com/santhosh-tekuri/jsonschema/v6", "github.com/santhosh-tekuri/jsonschema/v6/kind"},
 	"internal/spool":      nil,
 	"internal/emulator":   {"github.com/google/uuid"},
 }
