@@ -47,7 +47,7 @@ func writeProblems(b *strings.Builder, problems []Problem) {
 			continue
 		}
 		if b.Len()+len(line) > maxProblems {
-			b.WriteString("- There are more of this kind: " + strconv.Itoa(len(problems)-i) + ".\n")
+			b.WriteString("- And so on: " + strconv.Itoa(len(problems)-i) + " more.\n")
 			return
 		}
 		said[line] = true

@@ -24,6 +24,7 @@ func TestCorrections(t *testing.T) {
 		{Wish{Mode: Required, Only: []string{"get_weather"}, Single: true}, []Problem{{Kind: NoCall}}},
 		{Wish{Mode: None}, []Problem{{Forbidden, "get_weather", ""}}},
 		{Wish{Mode: None}, []Problem{{Malformed, "", ""}}},
+		{Wish{Mode: None}, []Problem{{NotAllowed, `a "b"`, ""}}},
 		{Wish{Single: true, Mode: Required}, []Problem{{Extra, "get_weather", ""}}},
 		{Wish{}, []Problem{{Kind: Empty}}},
 		{Wish{Single: true}, []Problem{{Kind: Empty}}},
@@ -68,7 +69,7 @@ func TestCorrectionsAreBounded(t *testing.T) {
 		if strings.Contains(got, "\x00") || strings.Count(got, "</tool_call>") > 1 {
 			t.Errorf("%+v: %q", wish, got)
 		}
-		if !strings.Contains(got, "- There are more") || !strings.HasSuffix(got, "]") {
+		if !strings.Contains(got, "- And so on: ") || !strings.HasSuffix(got, "]") {
 			t.Errorf("%+v: %s", wish, got)
 		}
 	}
@@ -100,6 +101,18 @@ func TestTextsAreCutBetweenCharacters(t *testing.T) {
 		if got := plain(c.text, c.limit); got != c.want {
 			t.Errorf("%q: %q", c.text, got)
 		}
+	}
+}
+
+func TestManyProblemsAreCounted(t *testing.T) {
+	var problems []Problem
+	for i := range 100 {
+		problems = append(problems, Problem{UnknownTool, fmt.Sprintf("function_%02d", i), ""})
+	}
+	got := mustSet(t, someTools()...).Correction(Wish{}, problems)
+	said := strings.Count(got, "names a function that does not exist")
+	if !strings.Contains(got, fmt.Sprintf("- And so on: %d more.\n", 100-said)) || said < 20 {
+		t.Errorf("%d said: %s", said, got)
 	}
 }
 

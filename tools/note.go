@@ -22,7 +22,7 @@ func (s *Set) Note(w Wish) string {
 func (s *Set) demand(w Wish) []string {
 	names := s.callable(w)
 	switch {
-	case w.Mode == None || len(names) == 0:
+	case len(names) == 0:
 		return []string{"Call no function, write no <tool_call>; answer in words."}
 	case w.Mode == Required && len(names) == 1:
 		return []string{"You must call the function " + list(names) + " now, in a <tool_call> block, and no other. Write nothing but the call."}

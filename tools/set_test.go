@@ -20,7 +20,7 @@ func TestNamesThatCanBeOffered(t *testing.T) {
 		"a", "get_weather", "mcp--server__read.file", "functions.get/it:v2", "查询天气", "read file", "C++", "f(x)",
 		strings.Repeat("n", 128), strings.Repeat("天", 128),
 	} {
-		tool, found := mustSet(t, Tool{Name: name}).lookup(name)
+		tool, found := mustSet(t, Tool{Name: "before"}, Tool{Name: name}).lookup(name)
 		if !found || tool.Name != name {
 			t.Errorf("%q: %v, %t", name, tool, found)
 		}
@@ -37,6 +37,7 @@ func TestToolsThatCannotBeOffered(t *testing.T) {
 		"too long":        {[]Tool{{Name: strings.Repeat("天", 129)}}, Error{0, "name", "is longer than 128 characters"}},
 		"not UTF-8":       {[]Tool{{Name: "a\xff"}}, Error{0, "name", "is not valid UTF-8"}},
 		"line feed":       {[]Tool{{Name: "a\nb"}}, Error{0, "name", "contains a control character, a quote, a backslash, < or >"}},
+		"delete":          {[]Tool{{Name: "a\x7fb"}}, Error{0, "name", "contains a control character, a quote, a backslash, < or >"}},
 		"line separator":  {[]Tool{{Name: "a\u2028b"}}, Error{0, "name", "contains a control character, a quote, a backslash, < or >"}},
 		"quote":           {[]Tool{{Name: `a"b`}}, Error{0, "name", "contains a control character, a quote, a backslash, < or >"}},
 		"apostrophe":      {[]Tool{{Name: `a'b`}}, Error{0, "name", "contains a control character, a quote, a backslash, < or >"}},
