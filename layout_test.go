@@ -27,7 +27,7 @@ var mayImport = map[string][]string{
 	"session":             {"github.com/go-json-experiment/json/jsontext"},
 	"session/sqlite":      {own + "session", "github.com/google/uuid", "modernc.org/sqlite"},
 	"session/sessiontest": {own + "session"},
-	"tools":               nil,
+	"tools":               {own + "internal/schema"},
 	"internal/browser":    nil,
 	"internal/jsonraw":    nil,
 	"internal/loosejson":  nil,

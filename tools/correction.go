@@ -9,18 +9,20 @@ import (
 )
 
 // What a correction may hold, in bytes: the problems, the names of functions, and of
-// one problem the name that the model wrote and the detail.
+// one problem the name that the model wrote and the detail. What violates a schema is
+// told with names and values from the schema, so that it takes more.
 const (
 	maxProblems = 2400
 	maxNames    = 800
 	maxToolName = 128
 	maxDetail   = 200
+	maxViolated = 450
 )
 
 // Correction is what the model is told after an answer that cannot be used: what was
 // wrong with it, problem by problem, and what to write now. It is at most 4 KiB
 // long, whatever the model wrote: of each problem it has the first 128 bytes of
-// Tool and the first 200 of Detail. Without any problem it is empty.
+// Tool and the first 200 of Detail, or 450 where a schema is violated. Without any problem it is empty.
 func (s *Set) Correction(w Wish, problems []Problem) string {
 	if len(problems) == 0 {
 		return ""
@@ -69,8 +71,12 @@ func sentence(p Problem) string {
 	default:
 		text += " " + whatIsWrong(p.Kind)
 	}
+	limit := maxDetail
+	if p.Kind == BadArguments {
+		limit = maxViolated
+	}
 	if p.Detail != "" {
-		text += ": " + strings.TrimRight(plain(p.Detail, maxDetail), ".")
+		text += ": " + strings.TrimRight(plain(p.Detail, limit), ".")
 	}
 	return text + "."
 }

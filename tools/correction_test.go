@@ -78,6 +78,10 @@ func TestCorrectionsAreBounded(t *testing.T) {
 func TestCorrectionsRepeatLittle(t *testing.T) {
 	set := mustSet(t, someTools()...)
 	got := set.Correction(Wish{}, []Problem{{UnknownTool, strings.Repeat("n", 1000), strings.Repeat("d", 1000)}})
+	violated := set.Correction(Wish{}, []Problem{{BadArguments, "f", strings.Repeat("y", 1000)}})
+	if y := strings.Count(violated, "y"); y < 450 || y > 460 {
+		t.Errorf("%d: %s", y, violated)
+	}
 	if n, d := strings.Count(got, "n"), strings.Count(got, "d"); n < 128 || n > 128+100 || d < 200 || d > 200+60 {
 		t.Errorf("%d, %d: %s", n, d, got)
 	}

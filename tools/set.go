@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/caddy-qwen/caddy-qwen/internal/schema"
 )
 
 // A Tool is a function that a client offers to the model.
@@ -76,9 +79,32 @@ type Set struct {
 	instructions string
 }
 
-// An offered tool is one of a set.
+// An offered tool is one of a set. Its Parameters are in the form in which the model
+// gets them.
 type offered struct {
 	Tool
+
+	// schema returns nil if there is none that can be used. That of a tool that is not
+	// strict is compiled when it is needed: clients offer dozens with each request,
+	// and few are called.
+	schema func() *schema.Schema
+}
+
+// violation says how the arguments of a call violate the schema. It is empty if
+// they do not.
+func (t *offered) violation(arguments string) string {
+	compiled := t.schema()
+	if compiled == nil {
+		return ""
+	}
+	found := compiled.Validate([]byte(arguments))
+	switch {
+	case found == nil:
+		return ""
+	case found.Path == "" || found.Path[0] == '[':
+		return "arguments" + found.Path + ": " + found.Reason
+	}
+	return "arguments." + found.Path + ": " + found.Reason
 }
 
 // New checks the tools of a client. Its error is an [*Error].
@@ -162,5 +188,25 @@ func offer(tool Tool) (entry offered, reason string) {
 		text = small.String()
 	}
 	tool.Parameters = text
-	return offered{Tool: tool}, ""
+	return withSchema(tool)
+}
+
+func withSchema(tool Tool) (entry offered, reason string) {
+	compile := func() (*schema.Schema, error) {
+		if tool.Parameters == "" {
+			return nil, nil
+		}
+		return schema.Compile(tool.Parameters)
+	}
+	if !tool.Strict {
+		return offered{tool, sync.OnceValue(func() *schema.Schema {
+			compiled, _ := compile()
+			return compiled
+		})}, ""
+	}
+	compiled, err := compile()
+	if err != nil {
+		return entry, "cannot be used, as strict demands: " + err.Error()
+	}
+	return offered{tool, func() *schema.Schema { return compiled }}, ""
 }
