@@ -44,9 +44,13 @@ type localCalls struct {
 func (l *localCalls) take(extra []byte, finished bool) bool {
 	if calls := memberOf(extra, "local_mcp"); len(calls) > 0 {
 		l.growing = append(l.growing[:0], calls...)
+		l.settled = false
 	}
-	ok := !finished || l.settle()
-	l.settled = finished && l.total > 0
+	if !finished {
+		return true
+	}
+	ok := l.settle()
+	l.settled = l.total > 0
 	return ok
 }
 

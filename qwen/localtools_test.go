@@ -78,6 +78,7 @@ func TestDecoderCalls(t *testing.T) {
 		"a call is no empty answer":     {start + called(oslo) + finish, good(inO)},
 		"[DONE] ends it":                {start + called(oslo) + "data: [DONE]\n\n", good(inO)},
 		"the stream's end ends it":      {start + called(oslo), good(inO)},
+		"the end after usage":           {start + called(oslo) + strings.Replace(empty, "finished", "typing", 1), good(inO)},
 		"done in the frame":             {start + strings.Replace(called(oslo), `{"choices"`, `{"done":true,"choices"`, 1) + called(rome), good(inO)},
 		"several calls":                 {start + called(rome, oslo) + finish, good(inR + inO)},
 		"the same call twice":           {start + called(oslo, oslo) + finish, good(inO + inO)},

@@ -45,6 +45,23 @@
 // good for 300 s. The address in a file object need not have a signature that
 // is still good.
 //
+// # Tools and JSON
+//
+// An [Agent] is an emulated model that reads its prompts: it calls the functions
+// in the block <tools> of its chat, reads results in blocks <tool_response>, and
+// answers in JSON where it is told to, all of it in one of the [Styles], from
+// perfect to one that ignores what it is told. A [Plan] says which function it
+// calls in which round.
+//
+// The default responder answers as a perfect agent if functions are offered and
+// the question has a word of the name of one of them, if a call or JSON is
+// demanded, and if results or a correction have come.
+//
+// Functions in `feature_config.local_mcp` are in [Completion.LocalTools] and are
+// called natively, in phase `local_tool`. The model has nothing to say where their
+// declaration is longer than 127 KB; results in the role `function` are refused; and
+// [Site.RefuseLocalTools] refuses all of it.
+//
 // # Busy chats
 //
 // A chat is busy from the moment a completion is accepted until its terminal
@@ -112,4 +129,12 @@
 //	slow MILLISECONDS       60 frames with that pause between them (1000)
 //	think                   reasoning as text
 //	unicode                 text that needs escaping
+//
+// Agents. They go on in the chat: call until it has the results, style for all later
+// prompts without a marker. The styles are those of [Styles]; a style lasts until
+// the first correction (once), comes back in the next turn (each-turn), or does not
+// care (always).
+//
+//	call NAME JSON          a call of that function with these arguments ({})
+//	style STYLE HOW-LONG    an [Agent] of that style (once)
 package emulator

@@ -74,6 +74,7 @@ func markerTable() map[string]marker {
 	table := refusalMarkers()
 	maps.Copy(table, failureMarkers())
 	maps.Copy(table, shapeMarkers())
+	maps.Copy(table, agentMarkers())
 	return table
 }
 

@@ -6,8 +6,12 @@ import (
 )
 
 // canned is the default responder: an answer that nobody takes for a real
-// one, and that shows whether the conversation and its files arrived.
+// one, and that shows whether the conversation and its files arrived. Where
+// functions or JSON are asked for, an agent answers.
 func (s *Site) canned(c Completion) Reply {
+	if a, ok := s.lasting(c); ok {
+		return a.Respond(c)
+	}
 	text := "This is a canned answer of the emulator. "
 	switch n := len(c.Context); n {
 	case 0:
