@@ -2,6 +2,7 @@ package openai
 
 import (
 	stdjson "encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -84,10 +85,12 @@ func rawOrNull(text string) jsontext.Value {
 // FuzzCall checks that calls in an answer are what the clients read of it, in
 // both forms and both modes.
 func FuzzCall(f *testing.F) {
-	f.Add("call_1", "get_weather", `{"city":"Oslo"}`, "Let me see.", false)
-	f.Add("", "\x00\"\\", "\xff\x01\n日本😀\ud7ff", "", true)
-	f.Add("a", "b", strings.Repeat("\n\u00e9", maxPiece/2), "x", false)
-	f.Fuzz(func(t *testing.T, id, name, arguments, said string, functions bool) {
+	f.Add("call_1", "get_weather", `{"city":"Oslo"}`, uint16(1), "Let me see.", false)
+	f.Add("", "\x00\"\\", "\xff\x01\n日本😀\ud7ff", uint16(1), "", true)
+	f.Add("a", "b", "\n\u00e9", uint16(maxPiece/3), "x", false)
+	f.Fuzz(func(t *testing.T, id, name, arguments string, times uint16, said string, functions bool) {
+		// Repeated, so that they need several chunks.
+		arguments = strings.Repeat(arguments, min(int(times), 4*maxPiece/max(len(arguments), 1)))
 		for _, streamed := range []bool{true, false} {
 			got := mustWriteCalls(t, streamed, functions, id, name, arguments, said)
 			want := wholeAnswer{Content: string([]rune(said)), Reason: "tool_calls"}
@@ -99,7 +102,7 @@ func FuzzCall(f *testing.F) {
 				want.Calls = []ToolCall{{id, name, arguments}, {id + "2", name, arguments}}
 			}
 			if got.Content != want.Content || got.Reason != want.Reason || !slices.Equal(got.Calls, want.Calls) {
-				t.Errorf("streamed %t, functions %t:\n got %+q\nwant %+q", streamed, functions, got, want)
+				t.Errorf("streamed %t, functions %t:\n got %.500q\nwant %.500q", streamed, functions, fmt.Sprint(got), fmt.Sprint(want))
 			}
 		}
 	})
