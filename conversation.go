@@ -37,6 +37,9 @@ type conversation struct {
 	messages []openai.Message // nil once the turn cannot start over
 	attached *attachments     // of the messages
 
+	// What the model is told besides the messages: once in a chat, and with the turn.
+	instructions, note string
+
 	shared *sessions // nil without a record of conversations
 	record *session.Conversation
 	keep   bool // the turn is to be recorded
@@ -107,8 +110,9 @@ func demandsNewChat(r *http.Request) (bool, error) {
 		Message: "The only value of the header X-Qwen-Session is new, which demands a new chat. Send that, or leave the header out."}
 }
 
-// recordOf returns a conversation as the record knows it.
-func recordOf(scope session.Scope, messages []openai.Message, attached *attachments) *session.Conversation {
+// recordOf returns a conversation as the record knows it. Other instructions count
+// as another system text.
+func recordOf(scope session.Scope, messages []openai.Message, attached *attachments, instructions string) *session.Conversation {
 	system, rest := splitSystem(messages)
 	list := make([]session.Message, len(rest))
 	for i := range rest {
@@ -121,7 +125,7 @@ func recordOf(scope session.Scope, messages []openai.Message, attached *attachme
 	for _, a := range attached.list {
 		list[a.message].Files = append(list[a.message].Files, a.identity())
 	}
-	return session.New(scope, system, list)
+	return session.New(scope, systemText(system, instructions), list)
 }
 
 // prepare completes a turn with what the site does not know yet.
@@ -140,7 +144,7 @@ func (c *conversation) prepare(t *turn) error {
 		}
 	}
 	p := prompt{
-		messages: c.messages, known: c.place.Known, goesOn: c.place.ChatID != "", systemChanged: c.place.SystemChanged,
+		messages: c.messages, instructions: c.instructions, note: c.note, known: c.place.Known, goesOn: c.place.ChatID != "", systemChanged: c.place.SystemChanged,
 		attached: notes(send, leftOut),
 	}
 	t.attached, t.toSend, t.long = c.attached, send, false

@@ -54,7 +54,7 @@ func (c *conversation) with(a *account) {
 	c.lease = nil
 	c.account, c.owner = a, a.id()
 	if c.shared != nil {
-		c.record = recordOf(session.Scope{Tenant: c.tenant, Account: c.owner, Model: c.model}, c.messages, c.attached)
+		c.record = recordOf(session.Scope{Tenant: c.tenant, Account: c.owner, Model: c.model}, c.messages, c.attached, c.instructions)
 	}
 	c.newChat()
 }

@@ -1,7 +1,7 @@
 package caddyqwen
 
 import (
-	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/caddy-qwen/caddy-qwen/openai"
@@ -13,24 +13,30 @@ import (
 //
 //	<system> … </system>
 //	<conversation_history> <user> … </user> <assistant> … </assistant> </conversation_history>
+//	<tool_response> … </tool_response>
 //	<current_user_message> … </current_user_message>
+//
+// What the model is told about functions is the end of the system text. A note on
+// the one turn comes last and has no mark.
 
 // The notes tell the model how to read the marks.
 const (
-	historyNote = "The conversation so far is in <conversation_history>, oldest message first. Answer the message after it."
-	branchNote  = "What was said after your last answer is in <conversation_history>, oldest message first. Answer the message after it."
+	historyNote = "The conversation so far is in <conversation_history>, oldest message first."
+	branchNote  = "What was said after your last answer is in <conversation_history>, oldest message first."
+	answerNote  = " Answer the message after it."
+	resultsNote = " After it is what the functions returned that were called last. Go on from there."
 	systemNote  = "From here on, the text in <system> takes the place of the earlier one."
 	noSystem    = "From here on, the earlier text in <system> does not apply any more."
-
-	// What a long prompt says of the file in which most of it is.
-	beforeInFile  = "What comes before this message is in the attached file %s. Read the whole of it first, then answer the message below."
-	messageInFile = "My message is in the attached file %s, with all that belongs to it. Read the whole of it, and answer it as if it stood here."
 )
 
 // prompt is what is to be said on the site in one turn: what the site does not
 // know of a conversation.
 type prompt struct {
 	messages []openai.Message
+	// instructions are the end of the system text.
+	instructions string
+	// note is about this turn only.
+	note string
 	// known is how many messages the site knows, the system text not counted.
 	known int
 	// goesOn tells that the turn goes on in a chat. The system text is part of the
@@ -42,83 +48,105 @@ type prompt struct {
 
 // write makes one text of the prompt. A single user message is sent as it is.
 func (p *prompt) write() string {
-	before, last, plain := p.parts()
-	if plain {
-		return last
-	}
-	return strings.TrimSuffix(before+last, "\n\n")
+	parts := p.parts()
+	return parts.write()
 }
 
-// split makes two texts of a prompt that is longer than limit: what is to be said,
-// and what goes along as a file of a name. The newest message is said if it is not too long
-// itself.
-func (p *prompt) split(limit int, name string) (inline, document string) {
-	before, last, plain := p.parts()
-	if inline = fmt.Sprintf(beforeInFile, name) + "\n\n" + strings.TrimSuffix(last, "\n\n"); !plain && before != "" && len(inline) <= limit {
-		return inline, strings.TrimSuffix(before, "\n\n")
-	}
-	return fmt.Sprintf(messageInFile, name), p.write()
+// promptParts are the parts of a prompt. Those that it does not have are empty.
+type promptParts struct {
+	system, instructions string
+	systemChanged        bool
+	history              string // with the note on how to read it
+	newest               string // what the turn is about
+	note                 string
 }
 
-// parts returns the newest message, and what comes before it. If it is plain, it is
-// all there is, and has no marks.
-func (p *prompt) parts() (before, last string, plain bool) {
+func (p *promptParts) write() string {
+	return joined(p.before(systemText(p.system, p.instructions)), p.newest, p.note)
+}
+
+// before returns what comes before the newest message.
+func (p *promptParts) before(system string) string {
+	return joined(systemSection(system, p.systemChanged), p.history)
+}
+
+// joined puts blank lines between texts. Those that are empty do not count.
+func joined(texts ...string) string {
+	return strings.Join(slices.DeleteFunc(texts, func(s string) bool { return s == "" }), "\n\n")
+}
+
+// parts takes the prompt apart.
+func (p *prompt) parts() promptParts {
 	system, all := splitSystem(p.messages)
-	known := min(p.known, len(all))
-	rest := all[known:]
-	if len(rest) == 0 {
-		return "", system, true
+	if len(all) == 0 { // the system text is all that is said
+		system, all = "", []openai.Message{{Role: "user", Content: system}}
 	}
-	newest := &rest[len(rest)-1]
-	tellSystem := p.systemChanged || !p.goesOn && system != ""
-	if !tellSystem && len(rest) == 1 && newest.Role == "user" && newest.Name == "" {
-		return "", newest.Content, true
+	parts := promptParts{note: p.note}
+	if p.systemChanged || !p.goesOn {
+		parts.system, parts.instructions, parts.systemChanged = system, p.instructions, p.systemChanged
 	}
-	var b strings.Builder
-	if tellSystem {
-		writeSystem(&b, system, p.systemChanged)
+	known := min(p.known, len(all)-1)
+	newest := newestPart(all, known)
+	w := messageWriter{all, p.attached, resultNames(all)}
+	if parts.history = w.history(known, newest); parts.history != "" {
+		parts.history = p.historyNote(all) + "\n\n" + parts.history
 	}
-	if history := rest[:len(rest)-1]; len(history) > 0 {
-		note := historyNote
-		if p.goesOn {
-			note = branchNote
-		}
-		b.WriteString(note + "\n\n<conversation_history>\n")
-		for i := range history {
-			section(&b, roleTag(history[i].Role), attributes(&history[i]), textOf(&history[i], p.attached[known+i]))
-		}
-		b.WriteString("</conversation_history>\n\n")
+	if only := &all[newest]; newest == len(all)-1 && only.Role == "user" && only.Name == "" && parts.before(parts.system+parts.instructions) == "" {
+		parts.newest = only.Content
+		return parts
 	}
-	before = b.String()
-	b.Reset()
-	section(&b, currentTag(newest.Role), attributes(newest), textOf(newest, p.attached[len(all)-1]))
-	return before, b.String(), false
+	texts := make([]string, 0, len(all)-newest)
+	for i := newest; i < len(all); i++ {
+		texts = append(texts, w.current(i))
+	}
+	parts.newest = joined(texts...)
+	return parts
 }
 
-// notes tells of the attachments of messages where these stand in a text.
-func notes(sent, leftOut []*attachment) map[int][]string {
-	if len(sent)+len(leftOut) == 0 {
-		return nil
+// newestPart returns the index of the first message that the turn is about: of the
+// newest, and of the results of tools before it or at the end.
+func newestPart(messages []openai.Message, known int) int {
+	i := len(messages) - 1
+	if isRole(&messages[i], "assistant") {
+		return i
 	}
-	lines := make(map[int][]string)
-	for _, a := range sent {
-		lines[a.message] = append(lines[a.message], "[attached file: "+attribute(a.name)+"]")
+	for i > known && isRole(&messages[i-1], "tool") {
+		i--
 	}
-	for _, a := range leftOut {
-		lines[a.message] = append(lines[a.message], "[file not attached again: "+attribute(a.name)+"]")
-	}
-	return lines
+	return i
 }
 
-func writeSystem(b *strings.Builder, system string, changed bool) {
+// historyNote tells how to read the history.
+func (p *prompt) historyNote(messages []openai.Message) string {
+	note := historyNote
+	if p.goesOn {
+		note = branchNote
+	}
+	if isRole(&messages[len(messages)-1], "tool") {
+		return note + resultsNote
+	}
+	return note + answerNote
+}
+
+// systemSection marks the system text, if there is any or has been.
+func systemSection(system string, changed bool) string {
 	switch {
 	case changed && strings.TrimSpace(system) == "":
-		b.WriteString(noSystem + "\n\n")
-		return
+		return noSystem
 	case changed:
-		b.WriteString(systemNote + "\n\n")
+		return systemNote + "\n\n" + mark("system", "", system)
+	case system == "":
+		return ""
 	}
-	section(b, "system", "", system)
+	return mark("system", "", system)
+}
+
+// systemText is a client's system text with the instructions.
+func systemText(system, instructions string) string {
+	if instructions != "" && strings.TrimSpace(system) == "" {
+		return instructions
+	}
+	return joined(system, instructions)
 }
 
 // splitSystem takes the system messages at the start, joined, from the others.
@@ -133,70 +161,4 @@ func splitSystem(messages []openai.Message) (system string, rest []openai.Messag
 		}
 	}
 	return strings.Join(texts, "\n\n"), nil
-}
-
-func section(b *strings.Builder, tag, attributes, text string) {
-	b.WriteString("<" + tag + attributes + ">\n")
-	b.WriteString(text)
-	b.WriteString("\n</" + tag + ">\n\n")
-}
-
-func roleTag(role string) string {
-	switch role {
-	case "system", "developer":
-		return "system"
-	case "tool", "function":
-		return "tool_result"
-	case "assistant":
-		return "assistant"
-	}
-	return "user"
-}
-
-// currentTag marks the newest message.
-func currentTag(role string) string {
-	switch tag := roleTag(role); tag {
-	case "assistant":
-		return "unfinished_assistant_message"
-	case "user":
-		return "current_user_message"
-	default:
-		return "current_" + tag
-	}
-}
-
-// attributes names a tool's result by what it belongs to, and a speaker by name.
-func attributes(m *openai.Message) string {
-	var s string
-	if m.ToolCallID != "" {
-		s += ` id="` + attribute(m.ToolCallID) + `"`
-	}
-	if m.Name != "" {
-		s += ` name="` + attribute(m.Name) + `"`
-	}
-	return s
-}
-
-// attribute keeps a client's value from ending the mark in which it stands.
-func attribute(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || strings.ContainsRune(`"<>`, r) {
-			return '_'
-		}
-		return r
-	}, s)
-}
-
-// textOf is a message's text with the tools that it called, and notes on what
-// it has attached.
-func textOf(m *openai.Message, attached []string) string {
-	parts := make([]string, 0, 1+len(attached)+len(m.ToolCalls))
-	if text := m.Content; text != "" {
-		parts = append(parts, text)
-	}
-	parts = append(parts, attached...)
-	for _, call := range m.ToolCalls {
-		parts = append(parts, `<tool_call id="`+attribute(call.ID)+`" name="`+attribute(call.Name)+`">`+call.Arguments+`</tool_call>`)
-	}
-	return strings.Join(parts, "\n")
 }

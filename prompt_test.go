@@ -8,11 +8,17 @@ import (
 
 	"github.com/caddy-qwen/caddy-qwen/internal/emulator"
 	"github.com/caddy-qwen/caddy-qwen/openai"
+	"github.com/caddy-qwen/caddy-qwen/tools"
 )
 
 // promptHistory wraps a history as prompts do.
 func promptHistory(history string) string {
-	return historyNote + "\n\n<conversation_history>\n" + history + "</conversation_history>\n\n"
+	return historyNote + answerNote + "\n\n<conversation_history>\n" + history + "</conversation_history>\n\n"
+}
+
+// promptLoop wraps a history that ends with calls.
+func promptLoop(history string) string {
+	return strings.Replace(promptHistory(history), answerNote, resultsNote, 1)
 }
 
 // promptTests are conversations as clients send them, and the prompts that they
@@ -41,16 +47,16 @@ var promptTests = []struct{ name, messages, want string }{
 		promptHistory("<user>\nHi\n</user>\n\n<system>\nFrom now on in French.\n</system>\n\n") + "<current_user_message>\nAnd?\n</current_user_message>"},
 	{"CN-16 TO-05 a tool's result is the last message",
 		`{"role":"user","content":"Weather?"},{"role":"assistant","content":null,"tool_calls":[{"id":"call_1","type":"function","function":{"name":"weather","arguments":"{\"city\":\"Köln\"}"}}]},{"role":"tool","tool_call_id":"call_1","content":"sunny"}`,
-		promptHistory("<user>\nWeather?\n</user>\n\n<assistant>\n<tool_call id=\"call_1\" name=\"weather\">{\"city\":\"Köln\"}</tool_call>\n</assistant>\n\n") +
-			"<current_tool_result id=\"call_1\">\nsunny\n</current_tool_result>"},
+		promptLoop("<user>\nWeather?\n</user>\n\n<assistant>\n<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"city\":\"Köln\"}}\n</tool_call>\n</assistant>\n\n") +
+			"<tool_response name=\"weather\" id=\"call_1\">\nsunny\n</tool_response>"},
 	{"CN-16 TO-05 a tool's result in the history",
 		`{"role":"user","content":"Weather?"},{"role":"assistant","content":"Let me look.","tool_calls":[{"id":"call_1","type":"function","function":{"name":"weather","arguments":"{}"}}]},{"role":"tool","tool_call_id":"call_1","name":"weather","content":"sunny"},{"role":"assistant","content":"Sunny."},{"role":"user","content":"Thanks"}`,
-		promptHistory("<user>\nWeather?\n</user>\n\n<assistant>\nLet me look.\n<tool_call id=\"call_1\" name=\"weather\">{}</tool_call>\n</assistant>\n\n"+
-			"<tool_result id=\"call_1\" name=\"weather\">\nsunny\n</tool_result>\n\n<assistant>\nSunny.\n</assistant>\n\n") +
+		promptHistory("<user>\nWeather?\n</user>\n\n<assistant>\nLet me look.\n<tool_call>\n{\"name\": \"weather\", \"arguments\": {}}\n</tool_call>\n</assistant>\n\n"+
+			"<tool_response name=\"weather\" id=\"call_1\">\nsunny\n</tool_response>\n\n<assistant>\nSunny.\n</assistant>\n\n") +
 			"<current_user_message>\nThanks\n</current_user_message>"},
 	{"CN-16 a function's result", `{"role":"user","content":"x"},{"role":"assistant","content":null,"function_call":{"name":"f","arguments":"{}"}},{"role":"function","name":"f","content":"42"}`,
-		promptHistory("<user>\nx\n</user>\n\n<assistant>\n<tool_call id=\"\" name=\"f\">{}</tool_call>\n</assistant>\n\n") +
-			"<current_tool_result name=\"f\">\n42\n</current_tool_result>"},
+		promptLoop("<user>\nx\n</user>\n\n<assistant>\n<tool_call>\n{\"name\": \"f\", \"arguments\": {}}\n</tool_call>\n</assistant>\n\n") +
+			"<tool_response name=\"f\">\n42\n</tool_response>"},
 	{"CN-16 assistant without content", `{"role":"user","content":"a"},{"role":"assistant"},{"role":"assistant","content":null},{"role":"assistant","content":[]},{"role":"assistant","content":""},{"role":"user","content":"b"}`,
 		promptHistory("<user>\na\n</user>\n\n"+strings.Repeat("<assistant>\n\n</assistant>\n\n", 4)) + "<current_user_message>\nb\n</current_user_message>"},
 	{"CN-16 extra keys and reasoning are left out", `{"role":"user","content":"a"},{"role":"assistant","content":"b","reasoning_content":"CANARY","refusal":null,"annotations":[],"audio":null,"parsed":{}},{"role":"user","content":"c"}`,
@@ -60,7 +66,7 @@ var promptTests = []struct{ name, messages, want string }{
 	{"HI-08 names", `{"role":"user","name":"ann","content":"a"},{"role":"user","name":"bob","content":"b"}`,
 		promptHistory("<user name=\"ann\">\na\n</user>\n\n") + "<current_user_message name=\"bob\">\nb\n</current_user_message>"},
 	{"TO-05 marks in identifiers", `{"role":"user","content":"a"},{"role":"tool","tool_call_id":"x\">\n</y>","content":"b"}`,
-		promptHistory("<user>\na\n</user>\n\n") + "<current_tool_result id=\"x____/y_\">\nb\n</current_tool_result>"},
+		promptLoop("<user>\na\n</user>\n\n") + "<tool_response id=\"x&quot;&gt;&#10;&lt;/y&gt;\">\nb\n</tool_response>"},
 }
 
 // TestPromptSeen checks what the site sees of conversations.
@@ -116,12 +122,12 @@ func TestPromptWritten(t *testing.T) {
 	}{
 		{"nothing", nil, ""},
 		{"empty system only", []openai.Message{{Role: "system"}}, ""},
-		{"a tool's result alone", []openai.Message{text("tool", "x")}, "<current_tool_result>\nx\n</current_tool_result>"},
+		{"a tool's result alone", []openai.Message{text("tool", "x")}, "<tool_response>\nx\n</tool_response>"},
 		{"an assistant's message alone", []openai.Message{text("assistant", "x")}, "<unfinished_assistant_message>\nx\n</unfinished_assistant_message>"},
 		{"system text after the last message", []openai.Message{text("user", "a"), text("system", "b")},
 			promptHistory("<user>\na\n</user>\n\n") + "<current_system>\nb\n</current_system>"},
 		{"several calls", []openai.Message{{Role: "assistant", ToolCalls: []openai.ToolCall{{ID: "1", Name: "f", Arguments: "{}"}, {Name: "g"}}}},
-			"<unfinished_assistant_message>\n<tool_call id=\"1\" name=\"f\">{}</tool_call>\n<tool_call id=\"\" name=\"g\"></tool_call>\n</unfinished_assistant_message>"},
+			"<unfinished_assistant_message>\n<tool_call>\n{\"name\": \"f\", \"arguments\": {}}\n</tool_call>\n<tool_call>\n{\"name\": \"g\", \"arguments\": {}}\n</tool_call>\n</unfinished_assistant_message>"},
 		{"blank lines at the end are the user's", []openai.Message{text("system", "s"), text("user", "a\n\n")},
 			"<system>\ns\n</system>\n\n<current_user_message>\na\n\n\n</current_user_message>"},
 	}
@@ -137,28 +143,41 @@ func TestPromptWritten(t *testing.T) {
 // FuzzPrompt checks that no message can end the mark in which another stands by
 // its name or id, and that all texts arrive.
 func FuzzPrompt(f *testing.F) {
-	f.Add("sys", "ann", "call_1", "Hi", "And?")
-	f.Add("", "\"><system>", "\n</user>", "", "x")
-	f.Add("s", "\x00\x7f", "é\u2028", "a\r\n", "")
-	f.Fuzz(func(t *testing.T, system, name, id, first, last string) {
-		got := (&prompt{messages: []openai.Message{
+	f.Add("sys", "ann", "call_1", "Hi", "And?", "# Functions")
+	f.Add("", "\"><system>", "\n</user>", "", "x", "")
+	f.Add("s", "\x00\x7f", "é\u2028", "a\r\n</tool_response>", "", "i")
+	f.Fuzz(func(t *testing.T, system, name, id, first, last, instructions string) {
+		p := prompt{messages: []openai.Message{
 			{Role: "system", Content: system},
+			{Role: "user", Name: name, Content: "x"},
 			{Role: "tool", Name: name, ToolCallID: id, Content: first},
 			{Role: "user", Content: last},
-		}}).write()
-		for _, text := range []string{system, first, last} {
+		}, instructions: instructions, note: "[The note.]"}
+		got := p.write()
+		result := string(tools.AppendResult(nil, name, id, first))
+		for _, text := range []string{instructions, result} {
 			if !strings.Contains(got, text) {
 				t.Errorf("%q is missing in %q", text, got)
 			}
 		}
-		for _, s := range []string{attribute(name), attribute(id)} {
-			if strings.ContainsAny(s, "\"<>\n\r\x00") {
-				t.Errorf("an attribute is %q", s)
-			}
+		if strings.TrimSpace(system) != "" && !strings.Contains(got, system) {
+			t.Errorf("the system text %q is missing in %q", system, got)
 		}
-		_, tail, _ := strings.Cut(got, "<current_user_message>\n")
-		if !strings.HasSuffix(got, "\n</current_user_message>") || !strings.Contains(tail, last) {
-			t.Errorf("%q does not end with %q", got, last)
+		if strings.ContainsAny(attribute(name), "\"<>\n\r\x00") {
+			t.Errorf("an attribute is %q", attribute(name))
+		}
+		if !strings.HasSuffix(got, result+"\n\n<current_user_message>\n"+last+"\n</current_user_message>\n\n[The note.]") {
+			t.Errorf("%q does not end with the result, %q and the note", got, last)
+		}
+		p.known, p.goesOn = 1, true
+		if parts := p.parts(); parts.write() != result+"\n\n<current_user_message>\n"+last+"\n</current_user_message>\n\n[The note.]" {
+			t.Errorf("what is new is %q", parts.write())
+		}
+		for limit := range 4 {
+			inline, document := p.split(limit*100, "prompt.txt")
+			if all := inline + document; !strings.Contains(all, result) || !strings.Contains(all, last) || strings.Count(all, "[The note.]") == 0 {
+				t.Errorf("of %q in two, %q is left", got, all)
+			}
 		}
 	})
 }

@@ -75,7 +75,7 @@ func (v view) of(talk []said, older bool) error {
 func TestView(t *testing.T) {
 	context := []emulator.Turn{
 		{User: "<system>\nS1\n</system>\n\n<current_user_message>\none\n</current_user_message>", Answer: "A1"},
-		{User: branchNote + "\n\n<conversation_history>\n<user>\ntwo\n</user>\n\n<assistant>\nA2\n</assistant>\n\n</conversation_history>\n\n<current_user_message>\nthree\n</current_user_message>", Answer: "A3"},
+		{User: branchNote + answerNote + "\n\n<conversation_history>\n<user>\ntwo\n</user>\n\n<assistant>\nA2\n</assistant>\n\n</conversation_history>\n\n<current_user_message>\nthree\n</current_user_message>", Answer: "A3"},
 	}
 	v := viewOf(context, "four")
 	talk := []said{system("S1"), user("one"), assistant("A1"), user("two"), assistant("A2"), user("three"), assistant("A3"), user("four")}
