@@ -28,6 +28,7 @@ var mayImport = map[string][]string{
 	"session/sqlite":      {own + "session", "github.com/google/uuid", "modernc.org/sqlite"},
 	"session/sessiontest": {own + "session"},
 	"tools":               {own + "internal/schema"},
+	"structured":          {own + "internal/loosejson", own + "internal/schema"},
 	"internal/browser":    nil,
 	"internal/jsonraw":    nil,
 	"internal/loosejson":  nil,
