@@ -37,6 +37,7 @@ var mayImport = map[string][]string{
 	"internal/form":       nil,
 	"internal/schema":     {"github.com/santhosh-tekuri/jsonschema/v6", "github.com/santhosh-tekuri/jsonschema/v6/kind"},
 	"internal/spool":      nil,
+	"internal/stopseq":    nil,
 	"internal/emulator":   {"github.com/google/uuid"},
 }
 
