@@ -10,9 +10,10 @@ type Call struct {
 type Kind uint8
 
 const (
-	Text   Kind = iota // words for the client
-	Called             // a call
-	Broken             // what should have been a call but is none
+	Text    Kind = iota // words for the client
+	Called              // a call
+	Broken              // what should have been a call but is none
+	Skipped             // what is neither: white space after a call, the rest of a broken one
 )
 
 // An Event is a part of an answer.
