@@ -30,6 +30,7 @@ func TestParseChatToolChoice(t *testing.T) {
 		{"TO-04 none as an object", tools + `,"tool_choice":{"type":"none"}`, ChoiceNone, nil, false},
 		{"TO-04 required as an object", tools + `,"tool_choice":{"type":"required"}`, ChoiceRequired, nil, false},
 		{"TO-04 any as an object", tools + `,"tool_choice":{"type":"any"}`, ChoiceRequired, nil, false},
+		{"TO-04 auto as an object, whatever else", tools + `,"tool_choice":{"type":"auto","mode":"required","tools":[{"name":"g"}]}`, ChoiceAuto, nil, false},
 		{"TO-04 allowed tools", tools + `,"tool_choice":{"type":"allowed_tools","allowed_tools":{"mode":"required","tools":[{"type":"function","function":{"name":"g"}},{"type":"function","name":"f"},{"name":"g"}]}}`,
 			ChoiceRequired, []string{"g", "f"}, false},
 		{"TO-04 allowed tools, flat, auto", tools + `,"tool_choice":{"type":"allowed_tools","mode":"auto","tools":[{"type":"function","name":"f"}]}`, ChoiceAuto, []string{"f"}, false},

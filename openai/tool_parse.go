@@ -121,7 +121,6 @@ func (p *parser) definedField(t *definedTool, name string) (err error) {
 	case "parameters", "input_schema": // the latter is Anthropic's name
 		t.Parameters, err = p.jsonObject()
 	case "strict":
-		t.Strict = false
 		err = p.setBool(&t.Strict)
 	default:
 		err = p.skip()
