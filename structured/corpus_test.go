@@ -51,6 +51,9 @@ var objects = []output{
 	{name: "something like thoughts", text: "<thanks>{\"a\":1}", want: `{"a":1}`},
 	{name: "less-than signs", text: "<<{\"a\":1}>>", want: `{"a":1}`},
 	{name: "a tag", text: "<json>{\"a\":1}</json>", want: `{"a":1}`},
+	{name: "a backtick that is not closed", text: "The ` sign, then\n{\"a\":1}", want: `{"a":1}`},
+	{name: "a longer fence in another language", text: "````python\n{\"x\":1}\n```\n````\n{\"a\":1}", want: `{"a":1}`},
+	{name: "strings and a slash", text: `{"x" / "y"} is {"a":1}`, want: `{"a":1}`},
 	{name: "several objects", text: "{\"a\":1}\n{\"b\":2}", want: `{"a":1}`},
 	{name: "several objects and words", text: "First: {\"a\":1}, second: {\"b\":2}", want: `{"a":1}`},
 	{name: "a list of one", text: `[{"a":1}]`, want: `{"a":1}`},
@@ -91,6 +94,7 @@ var objects = []output{
 	{name: "two colons", text: `{"a":1,"b"::2}`, want: `{"a":1,"b":`, kind: "malformed"},
 	{name: "a word as value", text: `{"a":yes}`, want: `{"a":`, kind: "malformed"},
 	{name: "an end in a fence that may mean anything", text: "```json\n{\"a\":1,\"b\":\n```", want: `{"a":1,"b":` + "\n", kind: "malformed"},
+	{name: "an end as of a fence where there is none", text: "{\"a\":1\n```", want: "{\"a\":1\n", kind: "malformed"},
 	{name: "a single backtick where the end must be", text: "```json\n{\"a\":1 `x`}\n```", want: `{"a":1 `, kind: "malformed"},
 	{name: "the wrong bracket", text: `{"a":[1}`, want: `{"a":[1`, kind: "malformed"},
 	{name: "dots", text: `{"a":1, ...}`, want: `{"a":1, `, kind: "malformed"},
@@ -125,6 +129,7 @@ var steps = []output{
 	{name: "in an object of its own", text: `{"result":{"steps":[],"answer":null}}`, kind: "violation"},
 	{name: "another object, cut off", text: `{"result":{"steps":[`, kind: "violation"},
 	{name: "another object, broken", text: `{"result":{"steps":oh}} and {"steps":[],"answer":null}`, want: `{"steps":[],"answer":null}`},
+	{name: "another object with a backtick", text: "{\"`x\":oh} {\"steps\":[],\"answer\":null}", want: `{"steps":[],"answer":null}`},
 	{name: "a refusal", text: "No.", kind: "no_json"},
 }
 
@@ -138,6 +143,9 @@ var numbers = []output{
 	{name: "a comma too many", text: "[1,2,]", want: `[1,2]`},
 	{name: "lists of lists", text: "[[1]]", want: `[[1]]`, kind: "violation"},
 	{name: "words", text: `Sure: ["a", "b"] and so on`, want: `["a", "b"]`, kind: "violation"},
+	{name: "a list in the line of its fence", text: "```json [1,2] ```", want: `[1,2]`},
+	{name: "strings and a slash", text: "[\"x\" / \"y\"]\n[1]", want: `[1]`},
+	{name: "references at the end of lines", text: "It is so [1]\nand so [2, 3]\n", kind: "no_json"},
 	{name: "boxes", text: "- [ ] one\n- [x] two", kind: "no_json"},
 	{name: "references only", text: "It is so [1], and [2, 3] agree.", kind: "no_json"},
 	{name: "cut off", text: "[1, 2", kind: "no_json"},
@@ -154,4 +162,13 @@ var people = []output{
 	{name: "a wrong item", text: `[{"name":1}]`, want: `[{"name":1}]`, kind: "violation"},
 	{name: "an empty item", text: `[{}]`, want: `[{}]`, kind: "violation"},
 	{name: "cut off", text: `[{"name":"A`, want: `[{"name":"A`, kind: "incomplete"},
+}
+
+// Answers where an object or a list was asked for.
+var either = []output{
+	{name: "an object", text: `{"a":1}`, want: `{"a":1}`},
+	{name: "a list", text: `[1, 2]`, want: `[1, 2]`},
+	{name: "a list of objects", text: `[{"a":1}, {"b":2}]`, want: `[{"a":1}, {"b":2}]`},
+	{name: "a reference and an object", text: `See [1]{"a":1}, please`, want: `{"a":1}`},
+	{name: "a line of its own and an object", text: "[1]\n{\"a\":1}", want: `{"a":1}`},
 }

@@ -241,7 +241,7 @@ func (f *Filter) drop() {
 // leave goes on looking behind what has been read.
 func (f *Filter) leave() {
 	f.phase, f.weak = seeking, false
-	f.prose.resume()
+	f.prose.last = 0 // it was a bracket
 }
 
 // fenceEnd looks at what follows where the JSON could not go on: whether it is the end

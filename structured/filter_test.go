@@ -61,6 +61,7 @@ var corpora = []struct {
 	{"any object", Format{}, objects},
 	{"an object of a strict schema", Format{Name: "steps", Schema: stepsSchema, Strict: true}, steps},
 	{"a list of numbers", Format{Schema: `{"type":"array","items":{"type":"integer"}}`}, numbers},
+	{"an object or a list", Format{Schema: `{"type":["object","array"]}`}, either},
 	{"a list of objects", Format{Schema: `{"type":"array","items":{"type":"object","properties":{"name":{"type":"string"}},"required":["name"]}}`}, people},
 }
 
@@ -96,7 +97,7 @@ func TestOutputsOfModels(t *testing.T) {
 			})
 		}
 	}
-	t.Logf("%d outputs, all as expected: %d", len(objects)+len(steps)+len(numbers)+len(people), right)
+	t.Logf("%d outputs, all as expected: %d", len(objects)+len(steps)+len(numbers)+len(either)+len(people), right)
 }
 
 // What is certain is handed out at once: not at the end, nor at the end of a line.
@@ -130,6 +131,24 @@ func TestOutputIsLive(t *testing.T) {
 	}
 }
 
+// The first key may have escapes.
+func TestEscapedKeysAreLive(t *testing.T) {
+	f := mustShape(t, Format{}).Filter()
+	if got := f.Append(nil, []byte(`{"a\"b":[`)); string(got) != `{"a\"b":[` {
+		t.Errorf("%s", got)
+	}
+}
+
+// What was handed out stands: a repair that begins otherwise is no answer.
+func TestRepairsKeepWhatWasHandedOut(t *testing.T) {
+	f := mustShape(t, Format{}).Filter()
+	f.Append(nil, []byte(`{"a":1,}`))
+	f.written++ // with the comma
+	if out, problem := f.End(nil); len(out) > 0 || problem == nil || problem.Kind != Malformed {
+		t.Errorf("%s, %v", out, problem)
+	}
+}
+
 // A list is live from its first item on, if that is an object or a string.
 func TestListsAreLive(t *testing.T) {
 	for text, want := range map[string]string{
@@ -157,12 +176,12 @@ func TestAppendKeepsWhatIsThere(t *testing.T) {
 func TestDetails(t *testing.T) {
 	shape := mustShape(t, Format{Schema: stepsSchema})
 	for text, want := range map[string]string{
-		`{"steps":[{"text":1}],"answer":null}`:  `at steps[0].text: must be string, not number`,
-		`{"steps":[]}`:                          `lacks the required property "answer"`,
-		`{"result":{}}`:                         `must not have the property "result"`,
-		`[{"steps":[],"answer":null},{}]`:       `must be one object, not a list of several`,
-		`{"steps":[],"answer":oh}`:              `it cannot go on after "{\"steps\":[],\"answer\":"`,
-		`{"steps":["` + strings.Repeat("天", 99): `it ends after "` + strings.Repeat("天", 20) + `"`,
+		`{"steps":[{"text":1}],"answer":null}`:        `at steps[0].text: must be string, not number`,
+		`{"steps":[]}`:                                `lacks the required property "answer"`,
+		`{"result":{}} {"other":{}}`:                  `must not have the property "result"`,
+		`[{"steps":[],"answer":null},{}]`:             `must be one object, not a list of several`,
+		`{"steps":[],"answer":oh}`:                    `it cannot go on after "{\"steps\":[],\"answer\":"`,
+		`{"steps":["` + strings.Repeat("天", 99) + "x": `it ends after "` + strings.Repeat("天", 19) + `x"`,
 		`Sorry.`: ``,
 	} {
 		if got := run(shape, text, whole); !got.failed || got.problem.Detail != want {
@@ -201,10 +220,12 @@ func TestTooLong(t *testing.T) {
 	if got := run(strict, long+answer, whole); got.failed || got.all != answer {
 		t.Errorf("after much else: %v", got.problem)
 	}
-	f := strict.Filter()
-	f.Append(nil, []byte(long))
-	if cap(f.text) > 4096 || cap(f.prose.word) > 64 {
-		t.Errorf("%d and %d bytes are kept", cap(f.text), cap(f.prose.word))
+	for _, start := range []string{"", "```" + strings.Repeat("x", 5000)} {
+		f := strict.Filter()
+		f.Append(nil, []byte(start+long))
+		if cap(f.text) > 4096 || cap(f.prose.word) > 64 {
+			t.Errorf("%d and %d bytes are kept", cap(f.text), cap(f.prose.word))
+		}
 	}
 }
 

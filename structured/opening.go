@@ -55,8 +55,6 @@ func (o *opening) step(c byte) verdict {
 			o.state++
 		case c == '"':
 			o.state += 2
-		case c < ' ':
-			return lenient
 		}
 	case openKeyEscape, openItemEscape:
 		o.state--

@@ -79,9 +79,6 @@ func isJSON(info string) bool {
 	return false
 }
 
-// resume goes on behind what looked like JSON.
-func (p *prose) resume() { p.inline, p.line, p.ticks, p.last = false, true, 0, 0 }
-
 // thought skips <think>…</think>, if an answer begins with it.
 type thought struct {
 	state   thoughtState

@@ -68,6 +68,7 @@ func TestRoots(t *testing.T) {
 		`{"type":"object","properties":{"a":{}},"additionalProperties":true}`:                                     {objects: true},
 		`{"type":"object","properties":{"a":{}},"patternProperties":{"^x":{}},"additionalProperties":false}`:      {objects: true},
 		`{"$ref":"#/$defs/a","$defs":{"a":{"type":"object","properties":{"a":{}},"additionalProperties":false}}}`: {objects: true, keys: keys("a")},
+		`{"type":"object","$ref":"#/$defs/a","$defs":{"a":{"properties":{"a":{}},"additionalProperties":false}}}`: {objects: true, keys: keys("a")},
 		`{"anyOf":[{"type":"object","properties":{"a":{}},"additionalProperties":false},{"type":"object"}]}`:      {objects: true},
 	} {
 		if got := rootOf(schema); !reflect.DeepEqual(got, want) {
