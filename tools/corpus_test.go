@@ -135,7 +135,7 @@ func (r *reading) called(event Event) part {
 	if !offered || tool.Strict != event.Strict {
 		r.t.Errorf("%s: offered %v, strict %v", event.Call.Name, offered, event.Strict)
 	}
-	var object map[string]any
+	var object map[string]json.RawMessage
 	if err := json.Unmarshal([]byte(event.Call.Arguments), &object); err != nil || object == nil {
 		r.t.Errorf("arguments %s: %v", event.Call.Arguments, err)
 	}
