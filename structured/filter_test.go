@@ -216,7 +216,7 @@ func TestTooLong(t *testing.T) {
 	// What is not kept may have any length.
 	strict := mustShape(t, Format{Schema: stepsSchema})
 	answer := `{"steps":[],"answer":null}`
-	long := strings.Repeat("words {and} `more` ", maxJSON/8) + `{"x":"` + strings.Repeat("x", 2*maxJSON) + `"}`
+	long := strings.Repeat("words {and} `more` ", 5000) + `{"x":"` + strings.Repeat("x", maxJSON) + `"}`
 	if got := run(strict, long+answer, whole); got.failed || got.all != answer {
 		t.Errorf("after much else: %v", got.problem)
 	}

@@ -2,6 +2,9 @@ package schema
 
 import (
 	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -61,6 +64,20 @@ func TestSchemasThatAreRefused(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// A file is not even read if it is there and has a schema in it.
+func TestFilesAreNotRead(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.json")
+	if err := os.WriteFile(path, []byte(`{"type":"string"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	address := (&url.URL{Scheme: "file", Path: filepath.ToSlash(path)}).String()
+	for _, schema := range []string{`{"$ref":"` + address + `"}`, `{"$id":"` + address + `x","$ref":"a.json"}`, `{"$defs":{"a":{"$id":"x","$schema":"` + address + `"}}}`} {
+		if _, err := Compile(schema); err == nil || !strings.Contains(err.Error(), "only references within the schema are followed") {
+			t.Errorf("%s: %v", schema, err)
+		}
 	}
 }
 
