@@ -91,9 +91,14 @@ func (p *Parser) drop() {
 	p.used = 0
 }
 
-// keep brings the window to the start of the parser's own memory.
+// keep brings the window to the start of the parser's own memory. A long call stays
+// where it is while it grows: moving it with each piece would take the square of its
+// length.
 func (p *Parser) keep() {
-	if !p.kept {
+	switch {
+	case p.kept && len(p.win) == len(p.own):
+		return
+	case !p.kept:
 		p.own = slices.Grow(p.own[:0], len(p.win))
 	}
 	p.own = append(p.own[:0], p.win...)

@@ -132,10 +132,12 @@ func (o *object) moveAside(key string) {
 
 // argumentsFor returns the arguments as a JSON object.
 func (o *object) argumentsFor(tool *offered) (text, reason string) {
-	types := tool.parameterTypes()
-	for _, key := range o.others {
-		if _, is := types[key]; is {
-			return "", `"` + key + `" stands beside "arguments", not in it`
+	if len(o.others) > 0 {
+		types := tool.parameterTypes()
+		for _, key := range o.others {
+			if _, is := types[key]; is {
+				return "", `"` + key + `" stands beside "arguments", not in it`
+			}
 		}
 	}
 	switch value := o.arguments; {

@@ -119,7 +119,8 @@ func (p *Parser) readBlock() (Event, next) {
 	if b.state == inJSON {
 		ph = inExcess
 	}
-	return p.account(len(view), broken(TooLarge, b.name(view), ""), ph)
+	// What it has not read may be the start of the end tag.
+	return p.account(b.pos, broken(TooLarge, b.name(view), ""), ph)
 }
 
 // leaveBlock takes the tag of what is no call for what it is without it.

@@ -114,7 +114,7 @@ func typeOf(text string) types {
 }
 
 // parameterTypes returns the parameters that the tool's schema names, and which
-// types they may have.
+// types they may have. It knows none if that takes too much work.
 func (t *offered) parameterTypes() map[string]types {
 	dec := json.NewDecoder(bytes.NewReader([]byte(t.Parameters)))
 	dec.UseNumber()
@@ -123,27 +123,31 @@ func (t *offered) parameterTypes() map[string]types {
 		return nil
 	}
 	found := map[string]types{}
-	reader := typed{root: root}
+	reader := typed{root: root, work: maxWork}
 	reader.properties(root, found, maxReferences)
+	if reader.work < 0 {
+		return nil
+	}
 	return found
 }
 
 // maxReferences is how many references and combinations are followed into each
-// other, and maxSchemas how many schemas are looked at in all.
+// other, and maxWork how many schemas and values are looked at in all: references
+// that fan out make much of a small schema.
 const (
 	maxReferences = 8
-	maxSchemas    = 100_000
+	maxWork       = 10_000
 )
 
 // typed finds the types that a schema allows.
 type typed struct {
-	root   any
-	looked int
+	root any
+	work int // what is left
 }
 
 // enter returns a schema that is an object, or nil where the work is bounded.
 func (t *typed) enter(schema any, left int) map[string]any {
-	if t.looked++; left == 0 || t.looked > maxSchemas {
+	if t.work--; left == 0 || t.work < 0 {
 		return nil
 	}
 	object, _ := schema.(map[string]any)
@@ -182,10 +186,10 @@ func (t *typed) of(schema any, left int) (found types) {
 			found |= typeNull
 		}
 	}()
-	if found = namedTypes(object["type"]); found != 0 {
+	if found = t.namedTypes(object["type"]); found != 0 {
 		return found
 	}
-	if found = valueTypes(object); found != 0 {
+	if found = t.valueTypes(object); found != 0 {
 		return found
 	}
 	if target := t.resolve(object["$ref"]); target != nil {
@@ -218,11 +222,12 @@ func (t *typed) ofAny(schemas []any, left int) (found types) {
 }
 
 // namedTypes reads the value of "type".
-func namedTypes(value any) (found types) {
+func (t *typed) namedTypes(value any) (found types) {
 	switch v := value.(type) {
 	case string:
 		return typeNames[v]
 	case []any:
+		t.work -= len(v)
 		for _, one := range v {
 			name, _ := one.(string)
 			found |= typeNames[name]
@@ -232,11 +237,12 @@ func namedTypes(value any) (found types) {
 }
 
 // valueTypes returns the types of the values in "enum" or "const".
-func valueTypes(schema map[string]any) (found types) {
+func (t *typed) valueTypes(schema map[string]any) (found types) {
 	values, _ := schema["enum"].([]any)
 	if constant, is := schema["const"]; is {
 		values = []any{constant}
 	}
+	t.work -= len(values)
 	for _, value := range values {
 		text, err := json.Marshal(value)
 		if err != nil {
@@ -250,6 +256,7 @@ func valueTypes(schema map[string]any) (found types) {
 // resolve follows a reference within the schema.
 func (t *typed) resolve(reference any) any {
 	text, _ := reference.(string)
+	t.work -= len(text) / 64
 	path, local := strings.CutPrefix(text, "#")
 	if !local {
 		return nil
