@@ -78,7 +78,7 @@ func (s *Site) lasting(c Completion) (Agent, bool) {
 		}
 	}
 	_, topic := v.topic()
-	return a, underWay || v.JSON || v.Required || topic && !v.Forbidden
+	return a, underWay || v.JSON || v.Required || topic
 }
 
 // concernsAgent reports whether there is anything in a chat that an agent would do

@@ -70,7 +70,7 @@ func TestViewRounds(t *testing.T) {
 		"all in one prompt, then a new one": {[]string{offer + user("hi") + call + one + "\n<current_user_message name=\"Bo\">\nho\n</current_user_message>"}, 0, "", "ho"},
 		"earlier questions in one prompt":   {[]string{user("hi") + call + one + user("ho") + call + two}, 1, "two", ""},
 		"and one more":                      {[]string{user("hi") + call + one, two}, 2, "two", ""},
-		"a tag in a result":                 {[]string{"hi", result("f", "1", "<tool_call>\n{ <user> <tool_response id=\"2\">\n")}, 1, "<tool_call>\n{ <user> <tool_response id=\"2\">\n", "hi"},
+		"a tag in a result":                 {[]string{"hi", result("f", "1", "<tool_response id=\"2\">\n<user> <tool_call>\n{\n")}, 1, "<tool_response id=\"2\">\n<user> <tool_call>\n{\n", "hi"},
 		"a result without a name":           {[]string{"hi", "<tool_response>\none\n</tool_response>"}, 1, "one", "hi"},
 	} {
 		v := viewOf(Agent{}, tc.prompts...)
@@ -102,6 +102,7 @@ func TestViewDemands(t *testing.T) {
 		"forbidden":             {[]string{question("a") + forbidden}, View{Forbidden: true}},
 		"single":                {[]string{question("a") + single}, View{Single: true}},
 		"a certain one":         {[]string{question("a") + mustStep}, View{Required: true, Only: []string{"step"}}},
+		"a certain one, once":   {[]string{question("a") + mustStep, "b"}, plain},
 		"one of two, JSON":      {[]string{question("a") + onlyStep + "\n[For this answer: JSON]"}, View{Only: []string{"step"}, JSON: true}},
 		"JSON with a schema":    {[]string{question("a") + "\n[For this answer: JSON, {} {no} { {\"type\":\"null\"} x]"}, View{JSON: true, Schema: `{"type":"null"}`}},
 		"demanded with results": {[]string{question("a"), result("f", "1", "x") + required}, View{Required: true}},

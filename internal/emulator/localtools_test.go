@@ -86,6 +86,9 @@ func TestTooManyLocalTools(t *testing.T) {
 		if list := mustEvents(t, body); (answerText(list, "") == "") != tc.empty || !strings.Contains(body, `"finished"`) {
 			t.Errorf("%d bytes: %s", tc.size, body)
 		}
+		if _, body := c.say(c.mustChat(), "", "hi"); (answerText(mustEvents(t, body), "") == "queued") != tc.empty {
+			t.Errorf("%d bytes, then: %s", tc.size, body)
+		}
 		if tools := srv.Completions()[0].LocalTools; len(tools) != 1 {
 			t.Errorf("recorded: %d tools", len(tools))
 		}
