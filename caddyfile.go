@@ -65,6 +65,7 @@ func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //		vision_model     <model>
 //		fetch_allow      <address>...
 //		long_prompts     upload|refuse
+//		tools            emulated|native
 //
 //		heartbeat       <duration>
 //		first_byte_hold <duration>
@@ -134,6 +135,7 @@ func (h *Handler) subdirectives() map[string]subdirective {
 		"fetch_allow":             {parse: h.parseFetchAllow},
 		"sts_endpoint":            onOff(&h.STSEndpoint),
 		"long_prompts":            oneOf(&h.LongPrompts, longUpload, longRefuse),
+		"tools":                   oneOf(&h.Tools, toolsEmulated, toolsNative),
 		"max_image":               size(&h.MaxImage),
 		"max_video":               size(&h.MaxVideo),
 		"max_audio":               size(&h.MaxAudio),

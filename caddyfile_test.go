@@ -95,7 +95,7 @@ func TestCaddyfileEverySubdirective(t *testing.T) {
 		"account": "{\ntoken x\n}", "api_key": "sk-1", "auth": "keys", "base_url": "https://a.example", "auth_base_url": "https://a.example", "frontend_version": "1",
 		"transport": "http", "model_alias": "a b", "default_model": "m", "cors": "*", "public_models": "on",
 		"sessions": "off", "chats": "keep",
-		"storage_endpoint": "https://a.example", "sts_endpoint": "off", "vision_model": "m", "fetch_allow": "10.0.0.1", "long_prompts": "refuse",
+		"storage_endpoint": "https://a.example", "sts_endpoint": "off", "vision_model": "m", "fetch_allow": "10.0.0.1", "long_prompts": "refuse", "tools": "native",
 		"max_image": "1", "max_video": "1", "max_audio": "1", "max_document": "1", "max_spool": "1",
 		"heartbeat": "1s", "first_byte_hold": "1s", "idle_timeout": "1s", "max_duration": "1s", "drain_timeout": "1s", "queue_wait": "1s",
 		"max_body": "1", "max_json_tokens": "1", "max_json_depth": "1", "max_prompt": "1", "max_frame": "1", "max_answer": "1",

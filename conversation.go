@@ -15,6 +15,7 @@ import (
 	"github.com/caddy-qwen/caddy-qwen/openai"
 	"github.com/caddy-qwen/caddy-qwen/qwen"
 	"github.com/caddy-qwen/caddy-qwen/session"
+	"github.com/caddy-qwen/caddy-qwen/tools"
 )
 
 // The values of the header X-Qwen-Session of an answer.
@@ -54,14 +55,17 @@ type conversation struct {
 	text     []byte // the same, decoded
 }
 
-// converse finds out where the conversation of a request goes on. Who got it must
-// call close.
-func (h *Handler) converse(r *http.Request, who caller, model string, messages []openai.Message, attached *attachments) (*conversation, error) {
+// converse finds out where the conversation of a turn goes on. Who got it must call
+// close.
+func (h *Handler) converse(r *http.Request, who caller, t *turn, messages []openai.Message, attached *attachments) (*conversation, error) {
 	forced, err := demandsNewChat(r)
 	if err != nil {
 		return nil, err
 	}
-	c := &conversation{h: h, tenant: who.tenant, model: model, messages: messages, attached: attached}
+	c := &conversation{h: h, tenant: who.tenant, model: t.model, messages: messages, attached: attached, note: t.demand.note()}
+	if t.local == nil {
+		c.instructions = t.demand.instructions()
+	}
 	found := false
 	defer func() {
 		if !found { // a store has panicked; the attachments are still the caller's
@@ -241,6 +245,14 @@ func (c *conversation) digest() {
 	}
 }
 
+// called takes a call of a function, which is part of the answer as well.
+func (c *conversation) called(call tools.Call) {
+	if c.keep {
+		c.digest()
+		c.reply.Call(call.Name, call.Arguments)
+	}
+}
+
 // complete records a turn whose answer is complete. It reports whether the store
 // has it.
 func (c *conversation) complete(ctx context.Context, chatID, responseID string) bool {
@@ -269,6 +281,10 @@ func (c *conversation) startOver(ctx context.Context, t *turn, cause error) erro
 		}
 		infoOf(ctx).retried(retryAccount)
 		return nil
+	}
+	if c.tellInWords(t, cause) {
+		infoOf(ctx).retried(retryTools)
+		return c.prepare(t)
 	}
 	busy, lost := isKind(cause, qwen.KindBusy), isKind(cause, qwen.KindChatNotFound)
 	if c.placed() || !busy && !lost {

@@ -146,6 +146,21 @@ var ownProblems = map[error]problem{
 			Message: "The answer took longer than the server allows. Ask for a shorter answer; the owner can raise max_duration."},
 		class: classUpstream, final: true,
 	},
+	errToolChoice: {
+		Error: openai.Error{Status: http.StatusBadGateway, Code: "tool_choice_unsatisfied",
+			Message: "The model did not call functions as tool_choice demands, although it was told so twice. Ask in other words, use tool_choice auto, or try another model."},
+		class: classUpstream, final: true,
+	},
+	errToolCall: {
+		Error: openai.Error{Status: http.StatusBadGateway, Code: "tool_call_invalid",
+			Message: "The model called a function in a way that cannot be used, also after it was told what was wrong. Ask in other words, offer fewer or simpler functions, or try another model."},
+		class: classUpstream, final: true,
+	},
+	errFormat: {
+		Error: openai.Error{Status: http.StatusBadGateway, Code: "response_format_unsatisfied",
+			Message: "The model's answer is not the JSON that response_format demands. Ask in other words, use a simpler schema, or try another model."},
+		class: classUpstream, final: true,
+	},
 	context.DeadlineExceeded: {
 		Error: openai.Error{Status: http.StatusGatewayTimeout, Code: "upstream_timeout",
 			Message: "The site did not answer in time. Try again."},
@@ -333,6 +348,10 @@ func (h *Handler) logProblem(r *http.Request, p *problem, err error) {
 	var disk *spool.StorageError
 	if errors.As(err, &disk) {
 		fields = append(fields, zap.NamedError("cause", disk))
+	}
+	var demand *demandError
+	if errors.As(err, &demand) {
+		fields = append(fields, zap.String("reason", demand.reason))
 	}
 	if p.Code == "internal_error" {
 		fields = append(fields, zap.Error(err))

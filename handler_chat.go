@@ -79,13 +79,19 @@ func (h *Handler) prepareTurn(w http.ResponseWriter, r *http.Request, who caller
 			attached.release()
 		}
 	}()
+	demand, err := demandOf(req)
+	if err != nil {
+		return nil, nil, false, err
+	}
+	t.demand = demand
 	model, err := h.chooseModelFor(r, req.Model, shared, attached)
 	if err != nil {
 		return nil, nil, false, err
 	}
 	t.model, t.info = model.Model.ID, model.Model
 	infoOf(r.Context()).model = t.model
-	if t.conversation, err = h.converse(r, who, t.model, req.Messages, attached); err != nil {
+	t.local, t.native = h.declare(t.demand, t.model, shared), &shared.native
+	if t.conversation, err = h.converse(r, who, t, req.Messages, attached); err != nil {
 		return nil, nil, false, err
 	}
 	if err = t.conversation.prepare(t); err != nil {
@@ -99,9 +105,13 @@ func (h *Handler) prepareTurn(w http.ResponseWriter, r *http.Request, who caller
 	}
 	id := "chatcmpl-" + strings.ReplaceAll(uuid.NewString(), "-", "")
 	if req.Stream {
-		return t, openai.NewStream(id, t.model, time.Now().Unix(), req.IncludeUsage), true, nil
+		stream := openai.NewStream(id, t.model, time.Now().Unix(), req.IncludeUsage)
+		stream.Functions = req.Functions
+		return t, stream, true, nil
 	}
-	return t, openai.NewCompletion(id, t.model, time.Now().Unix()), false, nil
+	completion := openai.NewCompletion(id, t.model, time.Now().Unix())
+	completion.Functions = req.Functions
+	return t, completion, false, nil
 }
 
 // readChat reads and parses the body, and takes in its attachments. Of large

@@ -145,10 +145,12 @@ const (
 	retryUpload      retryReason = "upload"       // a grant ran out, and the file was sent again
 	retryRenewed     retryReason = "renewed"      // a call was made again with a new access token
 	retryAccount     retryReason = "account"      // the turn went on with another account
+	retryTools       retryReason = "tools"        // the site did not take the functions, and the model was told of them in words
+	retryCorrection  retryReason = "correction"   // the model was told what was wrong with its answer
 )
 
 // retryReasons are all of them.
-var retryReasons = []retryReason{retryChatBusy, retryChatLost, retryChatOpening, retryGrant, retryUpload, retryRenewed, retryAccount}
+var retryReasons = []retryReason{retryChatBusy, retryChatLost, retryChatOpening, retryGrant, retryUpload, retryRenewed, retryAccount, retryTools, retryCorrection}
 
 // countRetry counts that something was tried again without the client's doing.
 // Where there is a request, its requestInfo counts it, too: see retried.

@@ -150,6 +150,13 @@ type Handler struct {
 	// `context_length_exceeded`. Default: `upload`.
 	LongPrompts string `json:"long_prompts,omitempty"`
 
+	// How functions reach the model that a request offers in `tools`. `emulated`: the
+	// model is told of them in words, and its calls are read from its answer.
+	// `native`: the site itself offers them to the model as those of a local MCP
+	// server, which it supports for some models at some times; where it fails, or the
+	// definitions are larger than 100 kB, they are emulated. Default: `emulated`.
+	Tools string `json:"tools,omitempty"`
+
 	// The origins whose pages may call the API from a browser, such as
 	// `https://app.example.com`, or `*` for all. Default: none.
 	CORSOrigins []string `json:"cors_origins,omitempty"`

@@ -82,6 +82,7 @@ func (h *Handler) setDefaults() {
 	orDefault(&h.MaxFrame, qwen.DefaultMaxFrame)
 	orDefault(&h.MaxAnswer, 16<<20)
 	orDefault(&h.LongPrompts, longUpload)
+	orDefault(&h.Tools, toolsEmulated)
 	orDefault(&h.MaxImage, 10_000_000)
 	orDefault(&h.MaxVideo, 500_000_000)
 	orDefault(&h.MaxAudio, 100_000_000)
@@ -209,6 +210,9 @@ func (h *Handler) Validate() error {
 	}
 	if h.LongPrompts != longUpload && h.LongPrompts != longRefuse {
 		return fmt.Errorf("long_prompts is %q; it must be %s or %s", h.LongPrompts, longUpload, longRefuse)
+	}
+	if h.Tools != toolsEmulated && h.Tools != toolsNative {
+		return fmt.Errorf("tools is %q; it must be %s or %s", h.Tools, toolsEmulated, toolsNative)
 	}
 	if err := h.validateChats(); err != nil {
 		return err

@@ -98,7 +98,11 @@ func (x *relay) rescue(err *error) {
 // live runs the turn. Whatever panics, everything is given back, and the receiver
 // hears of it.
 func (u *upstream) live(ctx context.Context) {
-	defer func() { u.lease.end() }()
+	defer func() {
+		if !u.followed {
+			u.lease.end()
+		}
+	}()
 	const doing = "a turn was carried out"
 	err := guard(u.h.logger, doing, func() error {
 		u.run(ctx)

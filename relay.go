@@ -11,6 +11,7 @@ import (
 	"github.com/caddy-qwen/caddy-qwen/internal/jsonraw"
 	"github.com/caddy-qwen/caddy-qwen/openai"
 	"github.com/caddy-qwen/caddy-qwen/qwen"
+	"github.com/caddy-qwen/caddy-qwen/tools"
 )
 
 // answer writes an answer in a dialect. Its methods append to a slice.
@@ -22,6 +23,8 @@ type answer interface {
 	Text(dst []byte, reasoning bool, raw []byte) []byte
 	// Flush completes what Text has appended.
 	Flush(dst []byte) []byte
+	// Call appends the call of a function. Arguments is JSON.
+	Call(dst []byte, id, name, arguments string) []byte
 	// Finish appends the end of a complete answer.
 	Finish(dst []byte, reason string, usage openai.Usage) []byte
 	// Fail appends the end of an answer that failed.
@@ -42,13 +45,17 @@ type relay struct {
 	info   *requestInfo
 
 	decoder   qwen.Decoder
-	buf       *buffer // what is to be written next; nil if nothing
-	opened    bool    // the status and the headers are written
-	answered  bool    // the text of the answer has begun
-	chatID    string  // of the chat on the site, once known
-	size      int64   // of the answer so far
-	reasoning int64   // the part of it that is reasoning
-	prompt    int64   // the size of the prompt
+	reading   *reading // nil: all text is for the client
+	buf       *buffer  // what is to be written next; nil if nothing
+	opened    bool     // the status and the headers are written
+	answered  bool     // the text of the answer has begun
+	said      bool     // the client has got some of it
+	chatID    string   // of the chat on the site, once known
+	size      int64    // of the answer so far
+	reasoning int64    // the part of it that is reasoning
+	tokens    int64    // of it, as far as the request limits them
+	prompt    int64    // the size of the prompt
+	before    spent    // by an answer that has been corrected
 
 	begun, heard, wrote time.Time
 	timer               *time.Timer
@@ -69,6 +76,7 @@ func (h *Handler) relay(w http.ResponseWriter, r *http.Request, t *turn, out ans
 	x := newRelay(h, w, r, out, stream, time.Now())
 	defer x.timer.Stop()
 	x.turn, x.up, x.prompt, x.info = t, up, promptSize(t), infoOf(r.Context())
+	x.reading = t.reading(stream, false)
 	defer func() { x.info.answered(x) }()
 	defer func() { x.up.abort("") }() // has an effect only if something below panics
 	defer x.rescue(&err)
@@ -127,6 +135,7 @@ func (x *relay) startOver(cause error) error {
 		return err
 	}
 	x.chatID = "" // that of the old chat may have come already
+	x.reading = x.turn.reading(x.stream, false)
 	x.up, x.prompt = up, promptSize(x.turn)
 	x.decoder = qwen.Decoder{MaxFrame: int(x.h.MaxFrame)}
 	x.heard = time.Now()
@@ -172,17 +181,15 @@ func (x *relay) uploading(percent int) error {
 func (x *relay) event(ev qwen.Event) (over bool, err error) {
 	switch ev.Kind {
 	case qwen.Failed:
+		if x.thoughtOnly(ev.Err) {
+			return false, x.correct(x.reading.tools.Correction(x.reading.wish, []tools.Problem{{Kind: tools.Empty}}))
+		}
 		x.up.account.failedLate(x.r.Context(), x.up.cred, x.turn.model, ev.Err)
 		return false, ev.Err
 	case qwen.Finished:
-		reason := "stop"
-		if ev.Truncated {
-			reason = "length"
-		}
-		x.record()
-		return true, x.finish(reason)
+		return x.complete(ev.Truncated)
 	case qwen.Called:
-		return false, errNotDeclared // an answer without the call would be a lie
+		return false, x.called(ev)
 	}
 	if ev.Kind == qwen.Reasoning && x.answered {
 		// The model thinks again after a tool. Clients take reasoning after text
@@ -192,25 +199,45 @@ func (x *relay) event(ev qwen.Event) (over bool, err error) {
 	if x.size == 0 {
 		x.up.account.accepted(x.up.account, true)
 	}
-	x.answered = ev.Kind == qwen.Answer
+	x.answered = x.answered || ev.Kind == qwen.Answer
 	x.info.heard(x.heard)
+	x.turn.conversation.drop()
 	raw, full := x.within(ev.Raw)
+	raw, spent := x.affordable(raw)
 	x.size += int64(len(raw))
 	if ev.Kind == qwen.Reasoning {
 		x.reasoning += int64(len(raw))
+		x.deliver(true, raw)
+	} else {
+		x.text(raw)
 	}
-	x.turn.conversation.take(ev.Kind == qwen.Reasoning, raw)
-	x.open()
-	x.prepare(x.out.Text(x.prepared(), ev.Kind == qwen.Reasoning, raw))
-	if full {
-		x.up.abort(x.decoder.ResponseID())
-		return true, x.finish("length")
+	switch {
+	case x.reading != nil && x.reading.stopped:
+		return x.cutOff("stop")
+	case full || spent:
+		return x.cutOff("length")
 	}
 	return false, nil
 }
 
-// errNotDeclared is a call of a tool of which the site has not been told.
-var errNotDeclared = &qwen.Error{Kind: qwen.KindBadResponse, Detail: "it calls a tool that was not declared"}
+// text takes a piece of the answer's text.
+func (x *relay) text(raw []byte) {
+	if x.reading != nil {
+		raw = x.reading.take(raw)
+	}
+	x.deliver(false, raw)
+}
+
+// deliver prepares text for the client, and digests it.
+func (x *relay) deliver(reasoning bool, raw []byte) {
+	if len(raw) == 0 {
+		return
+	}
+	x.said = x.said || !reasoning
+	x.turn.conversation.take(reasoning, raw)
+	x.open()
+	x.prepare(x.out.Text(x.prepared(), reasoning, raw))
+}
 
 // within returns as much of a text as the answer may still have, and whether
 // that is not all of it. The first piece keeps something in any case, so that no

@@ -107,15 +107,21 @@ func promptSize(t *turn) int64 {
 }
 
 // usage returns the tokens as the site counted them, or an estimate of four
-// bytes per token.
+// bytes per token. What the client does not get because the request limits it,
+// does not count.
 func (x *relay) usage() openai.Usage {
-	if u, ok := x.decoder.Usage(); ok {
-		return openai.Usage{Prompt: u.Input, Completion: u.Output, Reasoning: u.Reasoning, Cached: u.Cached}
-	}
-	return openai.Usage{
+	size, reasoning := x.size-x.before.size, x.reasoning-x.before.reasoning
+	u := openai.Usage{
 		Prompt:     x.prompt/bytesPerToken + 1,
-		Completion: x.size/bytesPerToken + 1,
-		Reasoning:  x.reasoning / bytesPerToken,
+		Completion: size/bytesPerToken + 1,
+		Reasoning:  reasoning / bytesPerToken,
 		Estimated:  true,
 	}
+	if c, ok := x.decoder.Usage(); ok {
+		u = openai.Usage{Prompt: c.Input, Completion: c.Output, Reasoning: c.Reasoning, Cached: c.Cached}
+	}
+	if x.reading != nil && x.reading.most > 0 {
+		u.Completion = min(u.Completion, int64(x.reading.most))
+	}
+	return u.Plus(x.before.usage)
 }

@@ -26,6 +26,8 @@ type state struct {
 	files session.FileStore
 	// substitutes are the models that were logged as taking the place of others.
 	substitutes sync.Map
+	// native are the models for which the site has not taken functions.
+	native nativeRefusals
 }
 
 // memoryFiles is how many files are remembered in memory.

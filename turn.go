@@ -10,6 +10,9 @@ type turn struct {
 	long     bool // a part of the prompt goes along as a file
 	thinking qwen.Thinking
 	budget   int
+	demand   *demand          // nil: any text will do
+	local    []qwen.LocalTool // the functions that the site itself is to offer the model
+	native   *nativeRefusals  // where it is noted that it does not
 
 	attached *attachments  // nil if the request has none
 	toSend   []*attachment // those that go along with the prompt

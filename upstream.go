@@ -43,7 +43,7 @@ type upstream struct {
 	parentID string         // of the answer that the turn follows, or empty
 	shared   *sessions      // nil without a record of conversations
 
-	opened bool // the chat was opened for the turn, for the goroutine only
+	opened bool // the chat was opened for the request; for the receiver once something has come
 
 	// For the receiver once something has come after the prompt was sent.
 	cred qwen.Credential // with which that was
@@ -62,6 +62,7 @@ type upstream struct {
 	cancel  context.CancelFunc
 
 	recorded   bool   // the store has the turn; set before settle
+	followed   bool   // another upstream goes on in the chat; set before settle
 	over       bool   // settle or abort was called; for the receiver only
 	responseID string // of the answer, known only to the receiver; set before cancel
 }
@@ -75,10 +76,37 @@ type read struct {
 	uploading int
 }
 
+// spot is where on the site a turn happens.
+type spot struct {
+	chatID, parentID string     // empty: in a new chat, as its first turn
+	lease            *chatLease // of the chat
+	opened           bool       // the chat was opened for the request
+}
+
 // begin waits for a place of the account, unless an earlier upstream of the turn
-// hands over its own, and starts a turn. The context is that of the request; what
-// it ends, the caller has to end by settle or abort.
+// hands over its own, and starts a turn where its conversation goes on. The context is
+// that of the request; what it ends, the caller has to end by settle or abort.
 func (h *Handler) begin(ctx context.Context, t *turn, earlier *upstream) (*upstream, error) {
+	c := t.conversation
+	u, err := h.start(ctx, t, earlier, spot{chatID: c.place.ChatID, parentID: c.place.ParentID, lease: c.lease})
+	if err == nil {
+		c.lease = nil // the upstream has it now
+	}
+	return u, err
+}
+
+// follow settles a turn that has ended on the site with an answer of an id, and
+// starts another one after it in the same chat.
+func (h *Handler) follow(ctx context.Context, t *turn, earlier *upstream, answerID string) (*upstream, error) {
+	u, err := h.start(ctx, t, earlier, spot{earlier.chatID, answerID, earlier.lease, earlier.opened})
+	if err == nil {
+		earlier.followed = true
+		earlier.settle()
+	}
+	return u, err
+}
+
+func (h *Handler) start(ctx context.Context, t *turn, earlier *upstream, at spot) (*upstream, error) {
 	shared, err := h.stateKey.acquire()
 	if err != nil {
 		return nil, err
@@ -99,12 +127,11 @@ func (h *Handler) begin(ctx context.Context, t *turn, earlier *upstream) (*upstr
 	u := &upstream{
 		h: h, turn: *t, cancel: cancel,
 		tenant: c.tenant, account: c.account, owner: c.owner, shared: h.sessions(),
-		chatID: c.place.ChatID, parentID: c.place.ParentID, lease: c.lease,
+		chatID: at.chatID, parentID: at.parentID, lease: at.lease, opened: at.opened,
 		reads:   make(chan read),
 		settled: make(chan struct{}),
 	}
 	u.place.Store(place)
-	c.lease = nil // the upstream has it now
 	if t.attached != nil {
 		t.attached.hold()
 	}
@@ -165,8 +192,8 @@ func (u *upstream) run(ctx context.Context) {
 		u.hand(ctx, read{err: err})
 		return
 	}
-	u.opened = u.chatID == ""
-	if u.opened {
+	if u.chatID == "" {
+		u.opened = true
 		chatID, err := u.openChat(ctx)
 		if err != nil {
 			u.hand(ctx, read{err: err})
@@ -197,9 +224,12 @@ func (u *upstream) reserve(ctx context.Context) {
 	}
 }
 
-// leave gives the chat back after the turn, unless the turn has ended with err on
-// the site.
+// leave gives the chat back after the turn, unless another upstream has taken it over.
+// The turn may have ended with err on the site.
 func (u *upstream) leave(ctx context.Context, err error) {
+	if u.followed {
+		return
+	}
 	defer u.lease.end()
 	ctx = context.WithoutCancel(ctx)
 	switch {
@@ -283,7 +313,7 @@ func (u *upstream) converse(ctx context.Context, files []qwen.File) (writing boo
 		u.cred, u.sent = cred, true
 		stream, err = c.Complete(ctx, cred, qwen.Completion{
 			ChatID: u.chatID, ParentID: u.parentID, Model: u.turn.model, Prompt: u.turn.prompt, Files: files,
-			Thinking: u.turn.thinking, Budget: u.turn.budget,
+			Thinking: u.turn.thinking, Budget: u.turn.budget, LocalTools: u.turn.local,
 		})
 		return err
 	})

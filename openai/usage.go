@@ -16,6 +16,15 @@ type Usage struct {
 	Estimated bool
 }
 
+// Plus returns the sum, which is an estimate if one of the two is.
+func (u Usage) Plus(v Usage) Usage {
+	return Usage{
+		Prompt: u.Prompt + v.Prompt, Completion: u.Completion + v.Completion,
+		Reasoning: u.Reasoning + v.Reasoning, Cached: u.Cached + v.Cached,
+		Estimated: u.Estimated || v.Estimated,
+	}
+}
+
 // appendJSON appends the usage object. The total is always the sum.
 func (u Usage) appendJSON(dst []byte) []byte {
 	dst = append(dst, `{"prompt_tokens":`...)

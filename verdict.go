@@ -1,0 +1,75 @@
+package caddyqwen
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/caddy-qwen/caddy-qwen/tools"
+)
+
+// Failures of models to answer as demanded.
+var (
+	errToolChoice = errors.New("the model does not call functions as tool_choice demands")
+	errToolCall   = errors.New("the model's call of a function cannot be used")
+	errFormat     = errors.New("the model's answer does not have the form that response_format demands")
+)
+
+// demandError is such a failure, with what exactly it was, for the log.
+type demandError struct {
+	err    error
+	reason string
+}
+
+func (e *demandError) Error() string { return e.err.Error() + ": " + e.reason }
+func (e *demandError) Unwrap() error { return e.err }
+
+// verdict judges a complete answer: it is fine, or the model is to be told what is
+// wrong with it and answers once more, or the turn has failed. An answer that was cut
+// off is taken as it is, as far as that goes.
+func (r *reading) verdict(cutOff, final bool) (correction string, err error) {
+	problems := r.problems
+	switch {
+	case cutOff && r.strict:
+		return "", &demandError{errToolCall, tools.BadArguments.String()}
+	case cutOff:
+		return "", nil
+	case len(problems) == 0 && r.wish.Mode == tools.Required && len(r.calls) == 0:
+		problems = []tools.Problem{{Kind: tools.NoCall}}
+	}
+	switch {
+	case len(problems) > 0 && final:
+		return "", r.failure(problems)
+	case len(problems) > 0:
+		return r.tools.Correction(r.wish, problems), nil
+	case r.misshapen == nil || len(r.calls) > 0:
+		return "", nil
+	case final || r.written:
+		return "", &demandError{errFormat, r.misshapen.Kind.String()}
+	}
+	return r.shape.Correction(*r.misshapen), nil
+}
+
+// failure is the end of a turn whose second answer is not right either. Arguments
+// that violate a schema that is not strict are the client's matter: it has tools
+// that check them.
+func (r *reading) failure(problems []tools.Problem) error {
+	lenient := func(p tools.Problem) bool { return p.Kind == tools.BadArguments }
+	if !r.strict && !slices.ContainsFunc(problems, func(p tools.Problem) bool { return !lenient(p) }) {
+		return nil
+	}
+	worst := problems[0]
+	for _, p := range problems {
+		if choice(p) {
+			worst = p
+		}
+	}
+	if choice(worst) {
+		return &demandError{errToolChoice, worst.Kind.String()}
+	}
+	return &demandError{errToolCall, worst.Kind.String()}
+}
+
+// choice reports whether a problem is that the model has not chosen as demanded.
+func choice(p tools.Problem) bool {
+	return p.Kind == tools.NoCall || p.Kind == tools.Forbidden || p.Kind == tools.NotAllowed
+}
