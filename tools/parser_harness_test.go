@@ -30,16 +30,6 @@ type answerOf struct {
 	events []Event
 }
 
-// text returns the answer's text.
-func (a *answerOf) text() (text string) {
-	for _, event := range a.events {
-		if event.Kind == Text {
-			text += string(event.Source)
-		}
-	}
-	return text
-}
-
 // take adds an event, whose source it copies.
 func (a *answerOf) take(event Event) {
 	event.Source = bytes.Clone(event.Source)
@@ -48,11 +38,16 @@ func (a *answerOf) take(event Event) {
 	}
 	if n := len(a.events); event.Kind == Text && n > 0 && a.events[n-1].Kind == Text {
 		a.events[n-1].Source = append(a.events[n-1].Source, event.Source...)
-		a.lines[n-1] = fmt.Sprintf("text %q", a.events[n-1].Source)
 		return
 	}
 	a.events = append(a.events, event)
-	a.lines = append(a.lines, lineOf(event))
+}
+
+func (a *answerOf) finish() *answerOf {
+	for _, event := range a.events {
+		a.lines = append(a.lines, lineOf(event))
+	}
+	return a
 }
 
 func lineOf(event Event) string {
@@ -102,7 +97,7 @@ func parse(t testing.TB, set *Set, wish Wish, pieces ...[]byte) *answerOf {
 	if input := bytes.Join(pieces, nil); !bytes.Equal(sources, input) {
 		t.Fatalf("the sources are\n%q, the answer was\n%q", sources, input)
 	}
-	return &result
+	return result.finish()
 }
 
 // cut cuts a text into pieces of a size.
