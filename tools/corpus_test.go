@@ -36,6 +36,7 @@ func (s *sample) test(t *testing.T) {
 	if len(want) == 0 && s.output != "" {
 		want = []part{{"text", s.output}}
 	}
+	var first []part
 	for how, pieces := range splits(s.output) {
 		r := reading{t: t, parser: s.set.Parser(s.wish), set: s.set}
 		r.read(pieces)
@@ -44,6 +45,12 @@ func (s *sample) test(t *testing.T) {
 		}
 		if !slices.EqualFunc(r.parts, want, part.matches) {
 			t.Fatalf("%s:\n%q\nwas read as%s\nwanted%s", how, s.output, show(r.parts), show(want))
+		}
+		if first == nil {
+			first = r.parts
+		}
+		if !slices.Equal(r.parts, first) { // also in the tools that problems name
+			t.Errorf("%s: %q\nwas read as%s\nand otherwise as%s", how, s.output, show(r.parts), show(first))
 		}
 		if s.ordinary() && s.held >= 0 && how == "bytes" && r.held > s.held {
 			t.Errorf("%d bytes were held back, allowed are %d: %q", r.held, s.held, r.heldText)
@@ -59,12 +66,7 @@ func splits(text string) map[string][]string {
 	}
 	for seed := range uint64(20) {
 		random := rand.New(rand.NewPCG(seed, 0))
-		var pieces []string
-		for rest := text; rest != ""; {
-			n := min(1+random.IntN(1+random.IntN(40)), len(rest))
-			pieces = append(pieces, rest[:n])
-			rest = rest[n:]
-		}
+		pieces := cutUp(random, text, 1+random.IntN(40))
 		all[fmt.Sprint("seed ", seed)] = pieces
 	}
 	return all

@@ -136,7 +136,7 @@ func (b *block) name(view []byte) string {
 	if b.state != inJSON && b.state != isLost && b.xml.name.to > 0 {
 		return b.xml.name.of(view)
 	}
-	return nameIn(view[b.begin:min(b.begin+maxLead, len(view))])
+	return nameIn(view[b.begin:min(b.begin+maxLead, max(b.begin, b.end))])
 }
 
 func (b *block) to(state blockState, n int) verdict {
