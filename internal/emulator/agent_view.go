@@ -113,7 +113,7 @@ var toolsBlock = regexp.MustCompile(`(?s)<tools>\n(.*?)</tools>`)
 // of an earlier one.
 func (r *reader) functions(text string) {
 	blocks := toolsBlock.FindAllStringSubmatch(text, -1)
-	if len(blocks) > 0 || strings.Contains(text, "<system>\n") {
+	if len(blocks) > 0 || strings.Contains(text, "<system>") {
 		r.Functions = nil
 	}
 	if len(blocks) == 0 {
@@ -204,8 +204,12 @@ func (r *reader) demands(text string) {
 		}
 	}
 	r.JSON, r.Schema = false, ""
-	if at := found(text, r.signs.JSON); at >= 0 {
-		r.JSON, r.Schema = true, firstObject(text[at:])
+	for _, sign := range r.signs.JSON {
+		// The schema may have the sign in it, too.
+		if _, after, ok := strings.Cut(text, sign); ok {
+			r.JSON, r.Schema = true, firstObject(after)
+			return
+		}
 	}
 }
 

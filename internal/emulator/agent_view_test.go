@@ -33,6 +33,7 @@ func TestViewFunctions(t *testing.T) {
 		"in the first prompt":         {[]string{question("a"), "b", "c"}, []string{"/weather", "/step"}},
 		"replaced":                    {[]string{question("a"), other + "b", "c"}, []string{"/other"}},
 		"the last of two blocks":      {[]string{question("a") + other}, []string{"/other"}},
+		"gone without another":        {[]string{question("a"), "The earlier text in <system> does not apply any more.\n\nb"}, nil},
 		"gone with their system text": {[]string{question("a"), "<system>\nBe kind.\n</system>\nb"}, nil},
 	} {
 		if got := names(viewOf(Agent{}, tc.prompts...)); !slices.Equal(got, tc.want) {
@@ -105,6 +106,7 @@ func TestViewDemands(t *testing.T) {
 		"a certain one, once":   {[]string{question("a") + mustStep, "b"}, plain},
 		"one of two, JSON":      {[]string{question("a") + onlyStep + "\n[For this answer: JSON]"}, View{Only: []string{"step"}, JSON: true}},
 		"JSON with a schema":    {[]string{question("a") + "\n[For this answer: JSON, {} {no} { {\"type\":\"null\"} x]"}, View{JSON: true, Schema: `{"type":"null"}`}},
+		"a schema of JSON":      {[]string{question("a") + "\n[For this answer: JSON {\"title\":\"JSON {}\"}]"}, View{JSON: true, Schema: `{"title":"JSON {}"}`}},
 		"demanded with results": {[]string{question("a"), result("f", "1", "x") + required}, View{Required: true}},
 	} {
 		got := viewOf(Agent{}, tc.prompts...)
