@@ -35,12 +35,11 @@ const (
 // document is the text of a schema, decoded, checked for its size and made ready
 // for the library.
 type document struct {
-	value     any
-	draftless bool              // it names no draft that is known
-	anchors   []string          // pointers of what may be found without a reference to it
-	refs      map[string]string // what it refers to → pointer of a place that does
-	places    int
-	pointers  int
+	value    any
+	anchors  []string          // pointers of what may be found without a reference to it
+	refs     map[string]string // what it refers to → pointer of a place that does
+	places   int
+	pointers int
 }
 
 // parse decodes the text of a schema.
@@ -60,7 +59,7 @@ func parse(text string) (*document, error) {
 	}
 	d := &document{value: value, refs: make(map[string]string)}
 	if root, ok := value.(map[string]any); ok {
-		d.draftless = !hasKnownDraft(root)
+		dropUnknownDraft(root)
 	}
 	d.visit(value, "")
 	switch {
@@ -70,19 +69,17 @@ func parse(text string) (*document, error) {
 	return d, nil
 }
 
-// hasKnownDraft reports whether a schema names a draft that the library knows, and
-// removes any other name.
-func hasKnownDraft(root map[string]any) bool {
+// dropUnknownDraft removes the name of a draft that the library would look for elsewhere.
+func dropUnknownDraft(root map[string]any) {
 	name, _ := root["$schema"].(string)
 	name = strings.TrimSuffix(name, "#")
 	for _, scheme := range []string{"http://", "https://"} {
 		short, found := strings.CutPrefix(name, scheme)
 		if found && slices.Contains(knownDrafts, short) {
-			return true
+			return
 		}
 	}
 	delete(root, "$schema")
-	return false
 }
 
 var knownDrafts = []string{

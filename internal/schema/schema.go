@@ -70,12 +70,9 @@ func Compile(text string) (*Schema, error) {
 	if err != nil {
 		return nil, err
 	}
-	drafts := []*jsonschema.Draft{jsonschema.Draft2020}
-	if doc.draftless {
-		drafts = append(drafts, jsonschema.Draft7, jsonschema.Draft4)
-	}
 	var first error
-	for _, draft := range drafts {
+	for _, draft := range []*jsonschema.Draft{jsonschema.Draft2020, jsonschema.Draft7, jsonschema.Draft4} {
+		// One that the schema names takes precedence each time.
 		s, err := compile(doc, draft)
 		var mismatch *jsonschema.SchemaValidationError
 		if err == nil || !errors.As(err, &mismatch) {

@@ -203,6 +203,7 @@ func TestLenientSchemas(t *testing.T) {
 		{"nullable of OpenAPI, violated", `{"type":"string","nullable":true}`, `1`, `: must be null or string, not number`},
 		{"required of draft 3", `{"type":"object","properties":{"a":{"type":"string","required":true}}}`, `{}`, ""},
 		{"items of draft 7 without a draft", `{"type":"array","items":[{"type":"string"}],"additionalItems":false}`, `["a",1]`, `: has 1 items too many`},
+		{"constants of draft 7 without a draft", `{"type":"array","items":[{"const":"a"}]}`, `["b"]`, `[0]: must be "a"`},
 		{"exclusive bounds of draft 4 without a draft", `{"type":"number","minimum":0,"exclusiveMinimum":true}`, `0`, `: must be more than 0`},
 		{"an unknown dialect", `{"$schema":"https://spec.openapis.org/oas/3.1/dialect/base","type":"string"}`, `1`, `: must be string, not number`},
 		{"an empty dialect", `{"$schema":"","type":"string"}`, `"a"`, ""},
