@@ -152,6 +152,9 @@ func TestWorkIsBounded(t *testing.T) {
 		{"a slow pattern", `{"items":{"pattern":"(x+x+)+y"}}`, `["` + strings.Repeat("x", 1_000_000) + `","` + strings.Repeat("x", 1_000_000) + `"]`, "[0]: must match the pattern (x+x+)+y; at [1]: must match the pattern (x+x+)+y"},
 		{"a very slow pattern", `{"items":{"pattern":"^(([a-z]{1,9}){1,9}x){1,9}$"}}`, `["` + strings.Repeat("ab", 500_000) + `"]`, tooMuch},
 		{"many equal items", `{"items":{"uniqueItems":true}}`, `[` + strings.TrimSuffix(strings.Repeat(`[`+strings.TrimSuffix(strings.Repeat(`[1,2],`, 1000), ",")+`],`, 200), ",") + `]`, tooMuch},
+		{"a long list of one of many values", `{"items":{"enum":[` + strings.Repeat(`"v",`, 4000) + `"w"]}}`, `[` + strings.Repeat(`"x",`, 100_000) + `"w"]`, tooMuch},
+		{"more faults than are looked for", `{"properties":{"a":{"type":"string"},"l":{"items":{"type":"string"}}}}`, `{"a":1,"l":[` + strings.Repeat(`1,`, 250_000) + `"a"]}`, "a: must be string, not number"},
+		{"nothing but too many faults", `{"items":{"type":"string"}}`, `[` + strings.Repeat(`1,`, 250_000) + `"a"]`, ": does not match the schema"},
 		{"a long list is no trouble", `{"items":{"type":"object","properties":{"a":{"type":"integer"}},"required":["a"]}}`, `[` + strings.Repeat(`{"a":1},`, 50_000) + `{"a":1}]`, ""},
 		{"a long list of faults", `{"items":{"type":"string"}}`, `[` + strings.Repeat(`1,`, 150_000) + `"a"]`, "[0]: must be string, not number; at [1]: must be string, not number; at [2]: must be string, not number; and 149997 more"},
 	} {

@@ -170,6 +170,15 @@ func TestSchemasOfAgents(t *testing.T) {
 			{`["a",1,2]`, `[2]: is not allowed`},
 			{`[1,1]`, `[0]: must be string, not number`},
 		}},
+		{"the variant with the fewest faults", `{"anyOf":[{"required":["a","b"],"additionalProperties":false},{"required":["c"]},{"required":["d","e"]}]}`, []sample{
+			{`{"x":1}`, `: lacks the required property "c"`},
+		}},
+		{"several faults in one place", `{"type":"object","properties":{"o":{"properties":{"a":{}},"required":["a"],"additionalProperties":false}}}`, []sample{
+			{`{"o":{"z":1}}`, `o: lacks the required property "a"; must not have the property "z"`},
+		}},
+		{"more values than can be listed", `{"enum":["` + strings.Repeat("value\",\"", 100) + `x"]}`, []sample{
+			{`1`, `: must be one of ` + strings.Repeat(`"value", `, 15) + `"value", …`},
+		}},
 		{"contains", `{"contains":{"const":1},"minContains":2}`, []sample{
 			{`[1,1]`, ""},
 			{`[1]`, `: must have at least 2 items of the kind that the schema demands`},
@@ -217,8 +226,10 @@ func TestLenientSchemas(t *testing.T) {
 		{"a dynamic reference", `{"$dynamicRef":"#b","$defs":{"x":{"$dynamicAnchor":"b","type":"string"}}}`, `1`, `: must be string, not number`},
 		{"a lookahead matches", `{"type":"string","pattern":"^(?!x)"}`, `"x"`, ""},
 		{"a backward reference matches", `{"type":"string","pattern":"(a)\\1"}`, `"b"`, ""},
-		{"a pattern too long to be run matches", `{"type":"string","pattern":"^(((a{1,30}){1,30}){1,30}){1,3}$"}`, `"b"`, ""},
+		{"a pattern with too many repetitions matches", `{"type":"string","pattern":"^((a{1,30}){1,30}){1,30}$"}`, `"b"`, ""},
+		{"a pattern too long to be run matches", `{"type":"string","pattern":"^(` + strings.Repeat("a", 40) + `){1000}$"}`, `"b"`, ""},
 		{"a name's pattern that cannot be run allows all names", `{"patternProperties":{"^(?!x)":{"type":"string"},"^x":{"type":"number"}},"additionalProperties":false}`, `{"y":1,"x":2}`, ""},
+		{"unevaluated names too", `{"patternProperties":{"^(?!x)":{"type":"string"}},"unevaluatedProperties":false}`, `{"y":1}`, ""},
 		{"the others are run", `{"patternProperties":{"^(?!x)":{"type":"string"},"^x":{"type":"number"}},"additionalProperties":false}`, `{"x":"2"}`, `x: must be number, not string`},
 		{"data are no schemas", `{"enum":[{"type":"string","nullable":true,"required":null}]}`, `{"type":"string","nullable":true,"required":null}`, ""},
 	} {
