@@ -19,7 +19,7 @@ func (p *prompt) split(limit int, name string) (inline, document string) {
 	parts := p.parts()
 	for _, inFile := range []inFile{{}, {newest: true}, {instructions: true}, {newest: true, instructions: true}} {
 		inline, document = parts.split(inFile, name)
-		if document != "" && len(inline) <= limit {
+		if len(inline) <= limit {
 			return inline, document
 		}
 	}

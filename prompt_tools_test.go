@@ -43,6 +43,7 @@ func TestPromptTools(t *testing.T) {
 	}{
 		"one result":                      {prompt{messages: with(asked, result("c1", "", "rain")), known: 2, goesOn: true}, rain},
 		"parallel results":                {prompt{messages: with(asked, result("c1", "", "rain"), result("c2", "", "noon")), known: 2, goesOn: true}, rain + "\n\n" + noon},
+		"a result that is known":          {prompt{messages: with(asked, result("c1", "", "rain"), result("c2", "", "noon")), known: 3, goesOn: true}, noon},
 		"results in another order":        {prompt{messages: with(asked, result("c2", "", "noon"), result("c1", "", "rain")), known: 2, goesOn: true}, noon + "\n\n" + rain},
 		"a result and a note":             {prompt{messages: with(asked, result("c1", "", "rain")), known: 2, goesOn: true, note: "[Note.]"}, rain + "\n\n[Note.]"},
 		"unchanged instructions":          {prompt{messages: with(asked, result("c1", "", "rain")), known: 2, goesOn: true, instructions: "# F"}, rain},
@@ -92,6 +93,7 @@ func TestResultNames(t *testing.T) {
 		"by id":                          {[]openai.Message{calling("", call("1", "f"), call("2", "g")), result("2", "", ""), result("1", "", "")}, "g f"},
 		"by id rather than name":         {[]openai.Message{calling("", call("1", "f"), call("2", "g")), result("2", "f", "")}, "g"},
 		"by name":                        {[]openai.Message{calling("", call("", "f"), call("", "g")), result("", "g", ""), result("", "", "")}, "g f"},
+		"by order, after one by name":    {[]openai.Message{calling("", call("", "f"), call("", "g")), result("", "f", ""), result("", "", "")}, "f g"},
 		"by name where no id fits":       {[]openai.Message{calling("", call("1", "f")), result("x", "h", "")}, "h"},
 		"by order":                       {[]openai.Message{calling("", call("", "f"), call("", "g")), result("", "", ""), result("", "", "")}, "f g"},
 		"by order where no id fits":      {[]openai.Message{calling("", call("1", "f"), call("2", "g")), result("x", "", ""), result("y", "", "")}, "f g"},
