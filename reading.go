@@ -129,7 +129,8 @@ func (r *reading) found(ev tools.Event) {
 	}
 	// Where one call is allowed, further ones are left out: the model sees that no
 	// result comes.
-	if ev.Problem != nil && ev.Problem.Kind != tools.Extra {
+	further := ev.Kind == tools.Broken && r.wish.Single && len(r.calls) > 0
+	if ev.Problem != nil && !further {
 		r.problems = append(r.problems, *ev.Problem)
 	}
 }

@@ -112,6 +112,7 @@ func TestToolsCorrected(t *testing.T) {
 		{"schema twice, strict", strict, []string{called("get_weather", `{"town": "Oslo"}`), called("get_weather", `{"town": "Oslo"}`)}, "error tool_call_invalid"},
 		{"one of two is wrong", auto, []string{call + called("wether", oslo), call + called("search", `{"query":"a"}`)}, `"" get_weather{"city": "Oslo"} search{"query":"a"} tool_calls`},
 		{"one at a time", single, []string{call + "\n" + called("search", `{"query":"a"}`)}, want},
+		{"one at a time, the second one broken", single, []string{call + "<tool_call>{oops</tool_call>"}, want},
 	}
 	bothModes(t, func(t *testing.T, g *gateway, streamed bool) {
 		for _, c := range cases {
