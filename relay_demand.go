@@ -79,7 +79,7 @@ func (x *relay) called(ev qwen.Event) error {
 	x.size += int64(len(ev.Arguments))
 	x.info.heard(x.heard)
 	x.turn.conversation.drop()
-	x.reading.found(x.reading.parser.Judge(tools.Call{Name: ev.Name, Arguments: ev.Arguments}))
+	x.reading.found(x.reading.parser.Judge(tools.Call{Name: x.reading.declared(ev.Name), Arguments: ev.Arguments}))
 	return nil
 }
 

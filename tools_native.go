@@ -1,10 +1,12 @@
 package caddyqwen
 
 import (
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/caddy-qwen/caddy-qwen/qwen"
+	"github.com/caddy-qwen/caddy-qwen/tools"
 )
 
 // The values of [Handler.Tools].
@@ -48,6 +50,18 @@ func (h *Handler) declare(d *demand, model string, shared *state) []qwen.LocalTo
 		return nil
 	}
 	return list
+}
+
+// declared returns the name with which a function was declared that the site has called:
+// it may have taken away what is also the name of the server.
+func (d *demand) declared(called string) string {
+	const server = "client-"
+	for _, name := range []string{called, server + called} {
+		if slices.ContainsFunc(d.offered, func(t tools.Tool) bool { return t.Name == name }) {
+			return name
+		}
+	}
+	return called
 }
 
 // tellInWords prepares a turn for a new chat in which the model is told of the

@@ -113,3 +113,14 @@ func TestToolsNativeTooLarge(t *testing.T) {
 		}
 	})
 }
+
+// A function may be called like the server as which the functions are declared.
+func TestToolsNativeNames(t *testing.T) {
+	g := mustGateway(t, setup{qwen: "tools native"})
+	for _, name := range []string{"client-a", "a", "client"} {
+		g.site.Reply(local(emulator.LocalTool("client", "client-"+name, map[string]any{})))
+		if got := g.complete(t.Context(), false, offering("Hi", function(name, "", map[string]any{"type": "object"}))).String(); got != `"" `+name+`{} tool_calls` {
+			t.Errorf("%s: got %s", name, got)
+		}
+	}
+}
