@@ -29,7 +29,7 @@ func demandOf(req *openai.ChatRequest) (*demand, error) {
 		return nil, err
 	}
 	if f := req.Format; f.Type != "" {
-		shape, err := structured.New(structured.Format{Schema: f.Schema, Name: f.Name, Description: f.Description, Strict: f.Strict})
+		shape, err := structured.New(structured.Format{Schema: f.Schema, Name: f.Name, Description: f.Description})
 		if err != nil {
 			return nil, wrongFormat(err)
 		}

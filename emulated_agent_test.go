@@ -76,7 +76,7 @@ func TestAgentUnderstandsStructured(t *testing.T) {
 		schema string
 	}{
 		{structured.Format{}, ""},
-		{structured.Format{Schema: schema, Name: "n", Description: "Some JSON", Strict: true}, schema},
+		{structured.Format{Schema: schema, Name: "n", Description: "Some JSON"}, schema},
 		{structured.Format{Schema: `{"type":"array","items":{}}`}, `{"type":"array","items":{}}`},
 	} {
 		shape, err := structured.New(tt.format)

@@ -59,7 +59,7 @@ var corpora = []struct {
 	outputs []output
 }{
 	{"any object", Format{}, objects},
-	{"an object of a strict schema", Format{Name: "steps", Schema: stepsSchema, Strict: true}, steps},
+	{"an object of a strict schema", Format{Name: "steps", Schema: stepsSchema}, steps},
 	{"a list of numbers", Format{Schema: `{"type":"array","items":{"type":"integer"}}`}, numbers},
 	{"an object or a list", Format{Schema: `{"type":["object","array"]}`}, either},
 	{"a list of objects", Format{Schema: `{"type":"array","items":{"type":"object","properties":{"name":{"type":"string"}},"required":["name"]}}`}, people},

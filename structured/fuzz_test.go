@@ -10,7 +10,7 @@ import (
 
 var fuzzFormats = []Format{
 	{},
-	{Schema: stepsSchema, Strict: true},
+	{Schema: stepsSchema},
 	{Schema: `{"type":"array","items":{"type":["integer","object"]}}`},
 	{Schema: `{"type":["array","object"],"minItems":1}`},
 }

@@ -31,9 +31,6 @@ type Format struct {
 	Schema string
 	// Name and Description say what the answer is for. Both may be empty.
 	Name, Description string
-	// Strict is whether the answer has to fit the schema. It makes no difference to
-	// this package, which checks always: who uses it decides by Shape.Strict.
-	Strict bool
 }
 
 // Error says why a format cannot be used.
@@ -46,9 +43,6 @@ func (e *Error) Error() string { return e.Field + ": " + e.Reason }
 
 // Shape is a format that can be used. It may be used by several goroutines.
 type Shape struct {
-	// Strict is that of the format.
-	Strict bool
-
 	schema *schema.Schema // nil: any object
 	text   string         // of the schema, without white space
 	about  string
@@ -58,7 +52,7 @@ type Shape struct {
 // New reads a format. Errors are of type *Error: the schema is none, is too long, is
 // too complicated, or describes neither objects nor lists.
 func New(f Format) (*Shape, error) {
-	s := &Shape{Strict: f.Strict, about: about(f), root: root{objects: true}}
+	s := &Shape{about: about(f), root: root{objects: true}}
 	if strings.TrimSpace(f.Schema) == "" {
 		return s, nil
 	}

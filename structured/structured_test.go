@@ -25,7 +25,7 @@ func TestFormatsThatAreRefused(t *testing.T) {
 		{"too long", `{"type":"object","description":"` + strings.Repeat("x", maxSchema) + `"}`, "schema: the schema has 65570 bytes without white space; at most 65536 are possible"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			s, err := New(Format{Schema: test.schema, Strict: true})
+			s, err := New(Format{Schema: test.schema})
 			var bad *Error
 			if s != nil || !errors.As(err, &bad) || bad.Field != "schema" || !strings.HasPrefix(err.Error(), test.want) {
 				t.Errorf("%v, want %s", err, test.want)
@@ -100,7 +100,7 @@ func TestWhatTheModelIsTold(t *testing.T) {
 	var text strings.Builder
 	for _, f := range []Format{
 		{},
-		{Name: "steps", Description: "How it is solved.\nIn short steps.", Schema: "{\"type\": \"object\",\n \"properties\": {\"z\": {\"type\":\"string\"}, \"a\": {\"const\": \"<&>\"}}}", Strict: true},
+		{Name: "steps", Description: "How it is solved.\nIn short steps.", Schema: "{\"type\": \"object\",\n \"properties\": {\"z\": {\"type\":\"string\"}, \"a\": {\"const\": \"<&>\"}}}"},
 		{Name: "list", Schema: `{"type":"array"}`},
 		{Description: "Anything.", Schema: `{}`},
 	} {
@@ -128,14 +128,6 @@ func TestTextsAreBounded(t *testing.T) {
 	for kind := range Violation + 2 {
 		if text := s.Correction(Problem{kind, long}); len(text) > 2048 || !utf8.ValidString(text) || strings.Count(text, "\n") != 1 {
 			t.Errorf("%d bytes: %q", len(text), text)
-		}
-	}
-}
-
-func TestStrictIsKept(t *testing.T) {
-	for _, strict := range []bool{false, true} {
-		if s := mustShape(t, Format{Strict: strict}); s.Strict != strict {
-			t.Error(s.Strict)
 		}
 	}
 }
