@@ -27,6 +27,7 @@ type reading struct {
 	wrong     []tools.Call // those of them that violate a schema
 	problems  []tools.Problem
 	strict    bool                // one of the schemas is strict
+	lost      bool                // one of the problems is a call that is not among them
 	misshapen *structured.Problem // the text is not the JSON that is demanded
 	kept      []tools.Call        // of the first answer
 	stopped   bool                // a stop sequence has come
@@ -132,6 +133,7 @@ func (r *reading) found(ev tools.Event) {
 	further := ev.Kind == tools.Broken && r.wish.Single && len(r.calls) > 0
 	if ev.Problem != nil && !further {
 		r.problems = append(r.problems, *ev.Problem)
+		r.lost = r.lost || ev.Kind == tools.Broken
 	}
 }
 

@@ -111,6 +111,10 @@ func TestToolsCorrected(t *testing.T) {
 		{"schema twice, not strict", auto, []string{called("get_weather", `{"town": "Oslo"}`), called("get_weather", `{"town": "Oslo"}`)}, `"" get_weather{"town": "Oslo"} tool_calls`},
 		{"schema twice, strict", strict, []string{called("get_weather", `{"town": "Oslo"}`), called("get_weather", `{"town": "Oslo"}`)}, "error tool_call_invalid"},
 		{"one of two is wrong", auto, []string{call + called("wether", oslo), call + called("search", `{"query":"a"}`)}, `"" get_weather{"city": "Oslo"} search{"query":"a"} tool_calls`},
+		{"no object twice, not strict", auto, []string{called("get_weather", `"Oslo"`), called("get_weather", `"Oslo"`)}, "error tool_call_invalid"},
+		{"no object twice, required", required, []string{called("get_weather", `[1]`), called("get_weather", `[1]`)}, "error tool_call_invalid"},
+		{"no object twice, beside a call", auto, []string{call + called("search", `[1]`), called("search", `[1]`)}, "error tool_call_invalid"},
+		{"one at a time, after one that is no call", single, []string{called("wether", oslo) + "\n" + call}, want},
 		{"one at a time", single, []string{call + "\n" + called("search", `{"query":"a"}`)}, want},
 		{"one at a time, the second one broken", single, []string{call + "<tool_call>{oops</tool_call>"}, want},
 	}
@@ -165,6 +169,20 @@ func TestToolChoiceUnsatisfied(t *testing.T) {
 	if !strings.Contains(g.logged(), `"reason":"no_call"`) {
 		t.Error("the log does not tell the reason")
 	}
+}
+
+// A stop sequence before the call that is required is no end that a client could go on from.
+func TestToolChoiceStopped(t *testing.T) {
+	bothModes(t, func(t *testing.T, g *gateway, streamed bool) {
+		g.says(5, "I will: call it.")
+		params := offering("How is the weather?", weather)
+		required(&params)
+		params.Stop = openai.ChatCompletionNewParamsStopUnion{OfString: openai.String("will:")}
+		if got := g.complete(t.Context(), streamed, params).String(); got != "error tool_choice_unsatisfied" {
+			t.Errorf("got %s", got)
+		}
+		g.slotsFree()
+	})
 }
 
 // An agent works through 20 rounds in one chat, to which only the new results go.

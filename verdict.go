@@ -28,12 +28,17 @@ func (e *demandError) Unwrap() error { return e.err }
 // off is taken as it is, as far as that goes.
 func (r *reading) verdict(cutOff, final bool) (correction string, err error) {
 	problems := r.problems
+	without := r.wish.Mode == tools.Required && len(r.calls) == 0
 	switch {
 	case cutOff && r.strict:
 		return "", &demandError{errToolCall, tools.BadArguments.String()}
+	case cutOff && r.stopped && without:
+		return "", &demandError{errToolChoice, tools.NoCall.String()}
 	case cutOff:
 		return "", nil
-	case len(problems) == 0 && r.wish.Mode == tools.Required && len(r.calls) == 0:
+	case r.wish.Single && len(r.right()) > 0:
+		problems = nil // the one call that is allowed is there
+	case len(problems) == 0 && without:
 		problems = []tools.Problem{{Kind: tools.NoCall}}
 	}
 	switch {
@@ -51,10 +56,10 @@ func (r *reading) verdict(cutOff, final bool) (correction string, err error) {
 
 // failure is the end of a turn whose second answer is not right either. Arguments
 // that violate a schema that is not strict are the client's matter: it has tools
-// that check them.
+// that check them. Those that are no object cannot be given to it.
 func (r *reading) failure(problems []tools.Problem) error {
 	lenient := func(p tools.Problem) bool { return p.Kind == tools.BadArguments }
-	if !r.strict && !slices.ContainsFunc(problems, func(p tools.Problem) bool { return !lenient(p) }) {
+	if !r.strict && !r.lost && !slices.ContainsFunc(problems, func(p tools.Problem) bool { return !lenient(p) }) {
 		return nil
 	}
 	worst := problems[0]
