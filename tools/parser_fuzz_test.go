@@ -61,7 +61,7 @@ func TestRandomAnswers(t *testing.T) {
 	set := mustSet(t, offeredTools...)
 	seed := rand.Uint64()
 	r := rand.New(rand.NewPCG(seed, 1))
-	for i := range 20_000 {
+	for i := range 6_000 {
 		var b strings.Builder
 		for range 1 + r.IntN(14) {
 			b.WriteString(fragments[r.IntN(len(fragments))])

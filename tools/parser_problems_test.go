@@ -152,6 +152,8 @@ func TestCallsInXML(t *testing.T) {
 		"spaces in tags":              {"<tool_call><function= get_weather ><parameter= city >Oslo</parameter></function></tool_call>", []string{isOslo}},
 		"unknown":                     {"<tool_call><function=rm></function></tool_call>", []string{`broken unknown_tool "rm"`}},
 		"violates the schema":         {"<tool_call><function=get_weather></function></tool_call>", []string{`get_weather({}) but bad_arguments`}},
+		"no boolean, in Python":       {one("count", "False"), []string{`run({"count": "False"}) but bad_arguments`}},
+		"no null, in Python":          {one("flag", "None"), []string{`run({"flag": "None"}) but bad_arguments`}},
 		"not the type":                {one("count", "many"), []string{`run({"count": "many"}) but bad_arguments`}},
 		"another type":                {one("count", "[1]"), []string{`run({"count": [1]}) but bad_arguments`}},
 		"a parameter twice":           {call("<parameter=text>a</parameter><parameter=text>b</parameter>"), []string{`broken bad_arguments "run"`}},
@@ -200,4 +202,16 @@ func TestCallsInXML(t *testing.T) {
 		}{one(tt.key, tt.value), []string{`run({"` + tt.key + `": ` + tt.want + "})"}}
 	}
 	table.check(t, Wish{})
+}
+
+// Types are also found where a schema only refers to them.
+func TestTypesOfReferredParameters(t *testing.T) {
+	set := mustSet(t, Tool{Name: "f", Parameters: `{"$ref":"#/$defs/a~1b","$defs":{"a/b":{"properties":{"s":{"type":"string"}}}}}`},
+		Tool{Name: "g", Parameters: `{"allOf":[{"properties":{"s":{"type":"string"}}}]}`})
+	for _, name := range []string{"f", "g"} {
+		got := parse(t, set, Wish{}, []byte("<tool_call><function="+name+"><parameter=s>1</parameter></function></tool_call>"))
+		if len(got.lines) != 1 || got.lines[0] != name+`({"s": "1"})` {
+			t.Errorf("got %s", got.lines)
+		}
+	}
 }

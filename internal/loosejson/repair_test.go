@@ -23,6 +23,7 @@ func TestRepair(t *testing.T) {
 		{"keys without quotes", `{a: 1, $b_2-c : [2]}`, `{"a": 1, "$b_2-c" : [2]}`},
 		{"Python's words", `{"a":True,"b":False,"c":[None]}`, `{"a":true,"b":false,"c":[null]}`},
 		{"line comment", "{\"a\":1, // one\n\"b\":\"x\" // two\n}", "{\"a\":1, \n\"b\":\"x\" \n}"},
+		{"comment right after a word", "{\"a\":\"x\"// two\n}", "{\"a\":\"x\"\n}"},
 		{"block comment", `{/* * / **/"a":/**/1/*,*/,"b":2}`, `{"a":1,"b":2}`},
 		{"comment after a trailing comma", "[1, // last\n]", "[1 \n]"},
 		{"no comment in a string", "{'u':'http://x/*y*/'}", `{"u":"http://x/*y*/"}`},
@@ -40,7 +41,9 @@ func TestRepair(t *testing.T) {
 		{"fence", "```json\n{\"a\":1}\n```", `{"a":1}`},
 		{"fence without a language", " ```\r\n{'a':1}\r\n``` ", `{"a":1}`},
 		{"white space around", " {a:1}\n", ` {"a":1}`},
-		{"numbers stay as they are", `{"a":-0.10e+5,"b":12345678901234567890123,}`, `{"a":-0.10e+5,"b":12345678901234567890123}`},
+		{"escapes that are none, of other letters", `{"a":"\é\ ","b":'\—'}`, `{"a":"\\é\\ ","b":"\\—"}`},
+		{"what looks like a typographic quote", "[“\xe2\x84\xa2 — \xe2\x80\xa6”]", "[\"\xe2\x84\xa2 — \xe2\x80\xa6\"]"},
+		{"numbers stay as they are", `{"c":[1E5,2.5E-3,0,0e0],"a":-0.10e+5,"b":12345678901234567890123,}`, `{"c":[1E5,2.5E-3,0,0e0],"a":-0.10e+5,"b":12345678901234567890123}`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got, ok := Repair([]byte(tt.in))
@@ -108,6 +111,10 @@ var doubtful = map[string]string{
 	"half an escape":                        `{"a":"\u00e"}`,
 	"half an escape and more":               `{"a":"\u00zz"}`,
 	"unknown quotes":                        `{«a»:1}`,
+	"escaped typographic quote":             `[“x\” y”]`,
+	"other signs for quotes":                "[\xe2\x84\xa2x\xe2\x84\xa2]",
+	"exponent twice":                        `[1e5e5]`,
+	"sign twice":                            `[1e+-5]`,
 	"half a typographic quote":              "{\xe2\x80",
 	"backticks":                             "{\"a\":`x`}",
 	"mixed quotes":                          `{“a":"b"}`,
