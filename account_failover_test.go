@@ -29,7 +29,6 @@ func mustAccounts(t *testing.T, n int, qwen string) *gateway {
 	t.Helper()
 	g := mustGateway(t, setup{})
 	g.load(setup{bare: true, qwen: qwen + "\n" + accountsBlock(g.site.Site, owners[:n]...)})
-	g.storeOpen()
 	g.numbered()
 	return g
 }

@@ -73,7 +73,6 @@ func TestFilesContentHangs(t *testing.T) {
 			g := mustFilesGateway(t, setup{})
 			f := g.upload("a.png", "image/png", testPNG(1, 900))
 			g.load(setup{qwen: "idle_timeout 200ms"})
-			g.storeOpen()
 			script(g)
 			r := g.do(http.MethodGet, contentOfFile(f.ID), "")
 			mustRefuse(t, r, 504, "upstream_timeout", "")
@@ -155,7 +154,6 @@ func TestFilesContentBreaks(t *testing.T) {
 		t.Run("FI-10 the storage "+name+" in the middle", func(t *testing.T) {
 			g, qwen, id := mustMeddledStorage(t, content, serve)
 			g.load(setup{qwen: qwen + "idle_timeout 200ms"})
-			g.storeOpen()
 			r := g.do(http.MethodGet, contentOfFile(id), "")
 			if r.status != http.StatusOK || r.err == nil || !strings.HasPrefix(string(content), r.body) || len(r.body) > len(content)/2 {
 				t.Errorf("status %d, %v, %d bytes", r.status, r.err, len(r.body))

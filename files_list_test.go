@@ -251,7 +251,6 @@ func TestFilesOverReloadAndRestart(t *testing.T) {
 	} {
 		t.Run("FI-10 "+name, func(t *testing.T) {
 			again()
-			g.storeOpen()
 			l := g.files("")
 			if len(l.Data) != 1 || l.Data[0].ID != f.ID || l.Data[0].Filename != "图.png" || l.Data[0].CreatedAt != f.CreatedAt || *l.Data[0].ExpiresAt != *f.ExpiresAt {
 				t.Fatalf("the list is %+v", l)

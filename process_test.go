@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -95,13 +96,35 @@ func (p *process) configure(t *testing.T, s setup) {
 	}`, s.global, p.socket, block, s.site), 0o600))
 }
 
-// reload has the process load another configuration, and waits until it serves. The
-// setup must have a response for /new.
+// reload has the process load another configuration, and waits until it serves and
+// the one before takes no connections any more: Go's server closes a connection
+// without an answer if it begins to shut down while the request is read. The setup
+// must have a response for /new.
 func (p *process) reload(t *testing.T, s setup) {
 	t.Helper()
+	idle := p.idle(t)
 	p.configure(t, s)
 	must(t, p.cmd.Process.Signal(syscall.SIGUSR1))
+	if _, err := idle.Read(make([]byte, 1)); err != io.EOF {
+		t.Fatalf("the configuration before does not end: %v", err)
+	}
 	eventually(t, "the new configuration serves", func() bool { return p.get(t, "/new").body == "new" })
+}
+
+// idle returns a connection that waits for its next request. A server that shuts
+// down closes it as soon as it has stopped to listen.
+func (p *process) idle(t *testing.T) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("unix", p.socket)
+	must(t, err)
+	t.Cleanup(func() { conn.Close() })
+	must(t, conn.SetDeadline(time.Now().Add(10*time.Second)))
+	_, err = conn.Write([]byte("GET /health HTTP/1.1\r\nHost: a\r\n\r\n"))
+	must(t, err)
+	if got := mustReadReply(t, conn); got.status != http.StatusOK || got.err != nil {
+		t.Fatalf("status %d, %v", got.status, got.err)
+	}
+	return conn
 }
 
 // servesNew answers in the new configuration of a process.

@@ -137,7 +137,6 @@ func held(t *testing.T) (goroutines, descriptors int) {
 func TestReloadFailedMany(t *testing.T) {
 	const rounds = 100
 	g := mustGateway(t, setup{})
-	g.storeOpen()
 	var bad [][]byte
 	for _, s := range badSetups {
 		bad = append(bad, g.adapt(s))

@@ -2,12 +2,14 @@ package caddyqwen
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/caddy-qwen/caddy-qwen/internal/emulator"
+	"github.com/caddy-qwen/caddy-qwen/session"
 )
 
 // said is a message as a client keeps it.
@@ -69,6 +71,30 @@ func (g *gateway) numbered() {
 		i := <-n + 1
 		n <- i
 		return emulator.Text(fmt.Sprintf("Reply %d to %.20s.", i, strings.ReplaceAll(c.Content, "\n", " ")))
+	})
+}
+
+// storesOpen waits until all session stores can be used.
+func storesOpen(t testing.TB) {
+	t.Helper()
+	eventually(t, "the session stores are open", func() bool {
+		usable := true
+		sessionStores.Range(func(_, value any) bool {
+			_, err := value.(*sessions).store.Chat(t.Context(), session.Digest{}, "unknown")
+			usable = errors.Is(err, session.ErrNotFound)
+			return usable
+		})
+		return usable
+	})
+}
+
+// storesClosed waits until no session store is in use any more.
+func storesClosed(t testing.TB) {
+	t.Helper()
+	eventually(t, "the session stores are closed", func() bool {
+		open := 0
+		sessionStores.Range(func(any, any) bool { open++; return true })
+		return open == 0
 	})
 }
 
