@@ -1,6 +1,7 @@
 package caddyqwen
 
 import (
+	"bytes"
 	"slices"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -41,16 +42,22 @@ type reading struct {
 // returns what of it the client gets now, in the same form, valid until the next
 // call.
 func (r *reading) take(raw []byte) []byte {
-	if r.stopped {
+	switch {
+	case r.stopped:
 		return nil
+	case !r.parses() && r.stop == nil && r.filter == nil:
+		return r.pass(raw)
 	}
 	r.decoded = jsonraw.AppendText(r.decoded[:0], raw)
 	text := r.filtered(r.sift(r.decoded))
-	if same(text, r.decoded) {
+	if bytes.Equal(text, r.decoded) {
 		return r.pass(raw) // byte for byte as it came
 	}
 	return r.pass(r.quote(text))
 }
+
+// parses reports whether calls are looked for in the text.
+func (r *reading) parses() bool { return r.parser != nil && !r.native }
 
 // end takes the end of the answer, and returns what could have been the start of
 // something that is not for the client, but is not.
@@ -66,7 +73,7 @@ func (r *reading) end() []byte {
 // sift returns the text in a piece of the answer, up to a stop sequence.
 func (r *reading) sift(piece []byte) []byte {
 	switch {
-	case r.parser != nil && !r.native:
+	case r.parses():
 		r.parser.Feed(piece)
 		return r.drain(piece)
 	case r.stop != nil:
@@ -81,7 +88,7 @@ func (r *reading) rest() (text []byte) {
 	if r.stopped {
 		return nil
 	}
-	if r.parser != nil && !r.native {
+	if r.parses() {
 		r.parser.End()
 		text = r.drain(nil)
 	}

@@ -29,15 +29,16 @@ func (w *nullWriter) Write(p []byte) (int, error) {
 }
 
 // mustOpenRelay returns a relay whose stream is open and whose buffers have
-// grown to what the data needs.
-func mustOpenRelay(tb testing.TB, data []byte) (*relay, *nullWriter) {
+// grown to what the data needs. The request may demand something of the answer.
+func mustOpenRelay(tb testing.TB, d *demand, data []byte) (*relay, *nullWriter) {
 	tb.Helper()
 	w := &nullWriter{header: make(http.Header)}
 	h := new(Handler)
 	h.setDefaults()
 	h.MaxAnswer = math.MaxInt64
 	x := newRelay(h, w, nil, openai.NewStream("chatcmpl-1", "qwen3.7-plus", 1790000000, true), true, time.Now())
-	x.up, x.turn = &upstream{account: &account{keeper: new(keeper)}}, &turn{conversation: &conversation{h: h, keep: true}}
+	x.up, x.turn = &upstream{account: &account{keeper: new(keeper)}}, &turn{conversation: &conversation{h: h, keep: true}, demand: d}
+	x.reading = x.turn.reading(x.stream, false)
 	x.info = new(requestInfo)
 	tb.Cleanup(func() { x.timer.Stop() })
 	mustTake(tb, x, data)
@@ -82,7 +83,7 @@ func relayReads() map[string]struct{ before, data []byte } {
 func TestRelayAllocatesNothingPerFrame(t *testing.T) {
 	for name, in := range relayReads() {
 		t.Run(name, func(t *testing.T) {
-			x, w := mustOpenRelay(t, slices.Concat(in.before, in.data))
+			x, w := mustOpenRelay(t, nil, slices.Concat(in.before, in.data))
 			mustTake(t, x, in.data)
 			written, flushed := w.written, w.flushed
 			const reads = 100
@@ -105,7 +106,7 @@ func BenchmarkRelay(b *testing.B) {
 	for name, in := range relayReads() {
 		b.Run(strings.ReplaceAll(name, " ", "-"), func(b *testing.B) {
 			frames := float64(max(1, bytes.Count(in.data, []byte("data: {\"choices"))))
-			x, _ := mustOpenRelay(b, slices.Concat(in.before, in.data))
+			x, _ := mustOpenRelay(b, nil, slices.Concat(in.before, in.data))
 			b.ReportAllocs()
 			b.SetBytes(int64(len(in.data)))
 			for b.Loop() {
