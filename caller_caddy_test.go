@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -166,7 +165,7 @@ func TestGeneratedKeyInCaddy(t *testing.T) {
 	data := t.TempDir()
 	t.Setenv("XDG_DATA_HOME", data)
 	g := mustGateway(t, setup{bare: true, qwen: "public_models off\naccount {\ntoken " + testToken + "\n}"})
-	if _, err := os.Stat(filepath.Join(data, "caddy", "qwen")); err == nil {
+	if _, err := os.Stat(generatedKeyPath()); err == nil {
 		t.Error("the key exists before anybody needs it")
 	}
 	if got := g.do(http.MethodGet, modelsPath, "", "Authorization", ""); got.status != 401 || !strings.Contains(got.body, "caddy qwen key") {
