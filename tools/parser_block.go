@@ -11,6 +11,7 @@ type block struct {
 	pos     int  // how far it has read; at the end, where what follows begins
 	inFence bool // the block stands in a fence that belongs to it
 	fenced  bool // a fence was opened in it
+	list    bool // its values are those of an array
 	again   bool // another value follows without a tag
 
 	begin, end int // the value
@@ -53,7 +54,7 @@ func (b *block) reset(from, n int) {
 
 // follow begins with another value in the same block.
 func (b *block) follow() {
-	*b = block{inFence: b.inFence, fenced: b.fenced}
+	*b = block{inFence: b.inFence, fenced: b.fenced, list: b.list}
 }
 
 // read goes on with view, with which the answer may end.
@@ -106,14 +107,39 @@ func (b *block) opening(view []byte) verdict {
 	case rest[0] == '{':
 		b.begin = b.pos
 		return b.to(inJSON, 0)
+	case rest[0] == '[' && !b.list:
+		return b.openList(rest)
+	case matchTag(rest, openTag) == yes:
+		return b.to(inOpening, len(openTag)) // said twice
 	case isFence(rest[0]) && !b.fenced:
 		n, found := openFence(rest)
 		b.fenced = found == yes
 		return b.decide(found, inOpening, n, isText)
 	default:
 		b.begin = b.pos
-		return b.decide(matchTag(rest, functionTag), inFunction, len(functionTag), isText)
+		return b.decide(matchTag(rest, functionTag), inFunction, len(functionTag), b.notYet(rest))
 	}
+}
+
+// notYet is the verdict on what begins no value: it may still begin another tag.
+func (b *block) notYet(rest []byte) verdict {
+	if matchTag(rest, openTag) == unclear {
+		return more
+	}
+	return isText
+}
+
+// openList goes over the bracket of an array of calls.
+func (b *block) openList(rest []byte) verdict {
+	n := 1 + spaceLen(rest[1:])
+	switch {
+	case n > maxLead || n < len(rest) && rest[n] != '{':
+		return isText
+	case n == len(rest):
+		return more
+	}
+	b.list = true
+	return b.to(inOpening, n)
 }
 
 // decide goes on in another state behind n bytes if they were found, and otherwise
@@ -203,7 +229,7 @@ func (b *block) closing(view []byte) verdict {
 	case c == '{':
 		b.again = true
 		return isCall
-	case c == '}' || c == ']':
+	case c == '}' || c == ']' || c == ',' && b.list:
 		return b.to(inClosing, 1)
 	case isFence(c) && b.fenced:
 		return b.closeFence(rest)

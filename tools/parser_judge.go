@@ -78,6 +78,7 @@ type object struct {
 	name      string
 	arguments json.RawMessage // nil if there are none
 	others    []string        // keys that a call does not have
+	wrapped   bool            // it was in the form in which clients get calls
 }
 
 // readObject reads a call. It reports false if it is no object, has a key twice or
@@ -111,6 +112,8 @@ func (o *object) take(key string, value json.RawMessage) bool {
 	case "arguments":
 		o.moveAside("parameters")
 		o.arguments = value
+	case "function":
+		return o.unwrap(key, value)
 	case "parameters":
 		if o.arguments != nil {
 			o.others = append(o.others, key)
@@ -123,6 +126,18 @@ func (o *object) take(key string, value json.RawMessage) bool {
 	return true
 }
 
+// unwrap takes a call in the form in which clients get them: an object under the key
+// function, with an id and a type beside it.
+func (o *object) unwrap(key string, value json.RawMessage) bool {
+	inner, ok := readObject(value)
+	if !ok || inner.name == "" || o.name != "" || o.arguments != nil {
+		o.others = append(o.others, key)
+		return true
+	}
+	o.name, o.arguments, o.wrapped = inner.name, inner.arguments, true
+	return true
+}
+
 // moveAside makes another key of arguments that were there under that name.
 func (o *object) moveAside(key string) {
 	if o.arguments != nil {
@@ -132,7 +147,7 @@ func (o *object) moveAside(key string) {
 
 // argumentsFor returns the arguments as a JSON object.
 func (o *object) argumentsFor(tool *offered) (text, reason string) {
-	if len(o.others) > 0 {
+	if len(o.others) > 0 && !o.wrapped {
 		types := tool.parameterTypes()
 		for _, key := range o.others {
 			if _, is := types[key]; is {

@@ -125,8 +125,11 @@ func (p *Parser) readBlock() (Event, next) {
 
 // leaveBlock takes the tag of what is no call for what it is without it.
 func (p *Parser) leaveBlock() (Event, next) {
-	if p.resume == inWaste {
+	switch p.resume {
+	case inWaste:
 		return p.account(p.block.from+1, Event{Kind: Skipped}, inWaste)
+	case afterOne:
+		return p.account(len(openTag), Event{Kind: Skipped}, afterOne)
 	}
 	p.prose.pass()
 	return p.enter(inText, p.block.from+1)
@@ -146,10 +149,25 @@ func (p *Parser) readGap() (Event, next) {
 	case n > 0:
 		return p.account(n, Event{Kind: Skipped}, afterOne)
 	case p.win[0] == '<':
-		p.prose = markdown{}
-		return p.maybeBlock(0, inText)
+		return p.readGapTag()
 	}
 	p.prose = markdown{}
+	return p.enter(inText, 0)
+}
+
+// readGapTag decides about a tag right after a call. One that begins no call is a slip
+// of the model's: a second end tag, or a start tag in place of the end tag.
+func (p *Parser) readGapTag() (Event, next) {
+	p.prose = markdown{}
+	end, start := p.match(p.win, closeTag), p.match(p.win, openTag)
+	switch {
+	case end == yes:
+		return p.account(len(closeTag), Event{Kind: Skipped}, afterOne)
+	case start == yes:
+		return p.enterBlock(0, afterOne)
+	case end == unclear || start == unclear:
+		return Event{}, wait
+	}
 	return p.enter(inText, 0)
 }
 

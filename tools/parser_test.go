@@ -1,6 +1,9 @@
 package tools
 
-import "testing"
+import (
+	"strconv"
+	"testing"
+)
 
 const (
 	oslo     = `{"name": "get_weather", "arguments": {"city": "Oslo"}}`
@@ -40,7 +43,7 @@ func TestCalls(t *testing.T) {
 		"indented":                     {"So:\n    " + osloCall, []string{`text "So:\n    "`, isOslo}},
 		"after an angle bracket":       {"a < b <" + osloCall, []string{`text "a < b <"`, isOslo}},
 		"after half a tag":             {"<tool_<tool_call" + osloCall, []string{`text "<tool_<tool_call"`, isOslo}},
-		"after an empty tag":           {"<tool_call>\n" + osloCall, []string{`text "<tool_call>\n"`, isOslo}},
+		"after an empty tag":           {"<tool_call>\n" + osloCall, []string{isOslo}},
 		"tag in the arguments":         {`<tool_call>{"name":"get_weather","arguments":{"city":"</tool_call><tool_call>{"}}</tool_call>`, []string{`get_weather({"city":"</tool_call><tool_call>{"})`}},
 		"fence in the arguments":       {"<tool_call>{\"name\":\"get_weather\",\"arguments\":{\"city\":\"\\n```\\n```json\"}}</tool_call>ok", []string{"get_weather({\"city\":\"\\n```\\n```json\"})", `text "ok"`}},
 		"brackets in strings":          {`<tool_call>{"name":"get_weather","arguments":{"city":"}}\"]{[\\"}}</tool_call>`, []string{`get_weather({"city":"}}\"]{[\\"})`}},
@@ -56,7 +59,17 @@ func TestCalls(t *testing.T) {
 		"single quotes":                {"<tool_call>\n{'name': 'get_weather', 'arguments': {'city': 'Oslo', 'days': 1,}}\n</tool_call>", []string{`get_weather({"city": "Oslo", "days": 1})`}},
 		"raw line feeds":               {"<tool_call>{\"name\":\"get_weather\",\"arguments\":{\"city\":\"a\nb\"}}</tool_call>", []string{`get_weather({"city":"a\nb"})`}},
 		"only the name is loose":       {`<tool_call>{name: "get_weather", "arguments": {"city":"\u0041"}}</tool_call>`, []string{`get_weather({"city":"\u0041"})`}},
-		"stray end tag after it":       {osloCall + "</tool_call>", []string{isOslo, `text "</tool_call>"`}},
+		"an array":                     {"<tool_call>\n[\n" + oslo + ",\n" + `{"name":"get_time","arguments":{}}` + "\n]\n</tool_call>.", []string{isOslo, isTime, `text "."`}},
+		"an array of one":              {"<tool_call>[" + oslo + ",]</tool_call>", []string{isOslo}},
+		"an open array at the end":     {"<tool_call>[" + oslo + ",", []string{isOslo}},
+		"no array of calls":            {"<tool_call>[1, 2]</tool_call>", []string{`text "<tool_call>[1, 2]</tool_call>"`}},
+		"an array in an array":         {"<tool_call>[[" + oslo + "]]</tool_call>", []string{"text " + strconv.Quote("<tool_call>[["+oslo+"]]</tool_call>")}},
+		"in the form of the API":       {`<tool_call>{"id":"call_1","type":"function","function":{"name":"get_weather","arguments":"{\"city\": \"Oslo\"}"}}</tool_call>`, []string{isOslo}},
+		"the same with an object":      {`<tool_call>{"type":"function","function":` + oslo + `}</tool_call>`, []string{isOslo}},
+		"a second end tag":             {osloCall + "</tool_call>", []string{isOslo}},
+		"a start tag for an end tag":   {"<tool_call>\n" + oslo + "\n<tool_call>", []string{isOslo}},
+		"the same twice":               {"<tool_call>\n" + oslo + "\n<tool_call>\n<tool_call>\n" + `{"name":"get_time"}` + "\n<tool_call>\n", []string{isOslo, isTime}},
+		"a tag in text after it":       {osloCall + "ok <tool_call> </tool_call>", []string{isOslo, `text "ok <tool_call> </tool_call>"`}},
 	}.check(t, Wish{})
 }
 
@@ -70,7 +83,7 @@ func TestTextThatIsNoCall(t *testing.T) {
 		"a tag at the end":                 "Use <tool_call>",
 		"a tag and white space":            "<tool_call>\n\n",
 		"a tag and words":                  "The <tool_call> tag, or <tool_call>\nname\n</tool_call>",
-		"a tag and an array":               `<tool_call>[{"name":"get_time"}]</tool_call>`,
+		"a tag and an array":               `<tool_call>["get_time"]</tool_call>`,
 		"a tag and half a function":        "<tool_call>\n<func",
 		"a tag and another":                "<tool_call>\n<b>",
 		"a tag and a fence of something":   "<tool_call>\n```json\nfoo\n```\n",
