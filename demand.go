@@ -117,7 +117,7 @@ func (t *turn) reading(stream, again bool) *reading {
 	if d == nil {
 		return nil
 	}
-	r := &reading{demand: d, again: again, native: t.local != nil}
+	r := &reading{demand: d, again: again}
 	if d.tools != nil {
 		r.parser = d.tools.Parser(d.wish)
 	}

@@ -20,7 +20,6 @@ type reading struct {
 	again  bool               // the answer is the second one, after a correction
 	hold   bool               // the client gets nothing before the answer is complete
 	parser *tools.Parser      // nil: no functions are offered
-	native bool               // the site tells calls from the text itself
 	stop   *stopseq.Filter    // nil: no stop sequences
 	filter *structured.Filter // nil: the text has no form
 
@@ -45,7 +44,7 @@ func (r *reading) take(raw []byte) []byte {
 	switch {
 	case r.stopped:
 		return nil
-	case !r.parses() && r.stop == nil && r.filter == nil:
+	case r.parser == nil && r.stop == nil && r.filter == nil:
 		return r.pass(raw)
 	}
 	r.decoded = jsonraw.AppendText(r.decoded[:0], raw)
@@ -55,9 +54,6 @@ func (r *reading) take(raw []byte) []byte {
 	}
 	return r.pass(r.quote(text))
 }
-
-// parses reports whether calls are looked for in the text.
-func (r *reading) parses() bool { return r.parser != nil && !r.native }
 
 // end takes the end of the answer, and returns what could have been the start of
 // something that is not for the client, but is not.
@@ -73,7 +69,7 @@ func (r *reading) end() []byte {
 // sift returns the text in a piece of the answer, up to a stop sequence.
 func (r *reading) sift(piece []byte) []byte {
 	switch {
-	case r.parses():
+	case r.parser != nil:
 		r.parser.Feed(piece)
 		return r.drain(piece)
 	case r.stop != nil:
@@ -88,7 +84,7 @@ func (r *reading) rest() (text []byte) {
 	if r.stopped {
 		return nil
 	}
-	if r.parses() {
+	if r.parser != nil {
 		r.parser.End()
 		text = r.drain(nil)
 	}

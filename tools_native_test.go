@@ -100,6 +100,25 @@ func TestToolsNativeCorrected(t *testing.T) {
 	})
 }
 
+// A model may make its calls in words all the same: earlier ones and the demand of a call
+// stand in words in its chat.
+func TestToolsNativeInWords(t *testing.T) {
+	native(t, func(t *testing.T, g *gateway, streamed bool) {
+		for _, demand := range []func(*openai.ChatCompletionNewParams){auto, required} {
+			params := offering("How is the weather?", weather)
+			demand(&params)
+			turns := len(g.site.Completions())
+			g.says(5, called("get_weather", oslo))
+			if got := g.complete(t.Context(), streamed, params).String(); got != `"" get_weather{"city": "Oslo"} tool_calls` {
+				t.Errorf("got %s", got)
+			}
+			if n := len(g.site.Completions()) - turns; n != 1 || len(g.last().LocalTools) != 1 {
+				t.Errorf("%d turns, the last one with %v", n, g.last().LocalTools)
+			}
+		}
+	})
+}
+
 // Large definitions, of which the site makes an empty answer, are not sent to it that way.
 func TestToolsNativeTooLarge(t *testing.T) {
 	native(t, func(t *testing.T, g *gateway, streamed bool) {
