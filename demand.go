@@ -92,22 +92,31 @@ func (d *demand) instructions() string {
 	return d.tools.Instructions()
 }
 
+// beforeJSON tells a model that is to write JSON and nothing else that it can call
+// functions all the same.
+const beforeJSON = "[As long as functions are needed, write their <tool_call> blocks instead. The JSON is for the answer without calls.]"
+
 // note is what the model is told with the turn.
 func (d *demand) note() string {
-	if d == nil {
+	switch {
+	case d == nil:
+		return ""
+	case d.tools == nil:
+		return d.form()
+	case d.wish.Mode == tools.Required: // the JSON is for a later answer
+		return d.tools.Note(d.wish)
+	case d.wish.Mode == tools.None || d.shape == nil:
+		return joined(d.tools.Note(d.wish), d.form())
+	}
+	return joined(d.tools.Note(d.wish), d.form(), beforeJSON)
+}
+
+// form is what the model is told of the form of the text.
+func (d *demand) form() string {
+	if d.shape == nil {
 		return ""
 	}
-	note := ""
-	if d.tools != nil {
-		note = d.tools.Note(d.wish)
-	}
-	if d.shape == nil {
-		return note
-	}
-	if note != "" {
-		note += "\n\n"
-	}
-	return note + d.shape.Note()
+	return d.shape.Note()
 }
 
 // reading begins the reading of an answer: of the first one, or of the second, after

@@ -93,6 +93,29 @@ func TestFormatReachesTheModel(t *testing.T) {
 	}
 }
 
+// Where functions are offered as well, the demand of JSON does not keep the model from calling
+// them.
+func TestFormatBesideTools(t *testing.T) {
+	const json, calls = "Write one JSON object", "write their <tool_call> blocks instead"
+	for name, c := range map[string]struct {
+		choice      func(*openai.ChatCompletionNewParams)
+		json, calls bool
+	}{
+		"auto": {auto, true, true}, "none": {none, true, false}, "required": {required, false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := mustGateway(t, setup{})
+			params := offering("Who is it?", weather)
+			asPerson(&params)
+			c.choice(&params)
+			g.complete(t.Context(), false, params)
+			if _, prompt := g.seen(); strings.Contains(prompt, json) != c.json || strings.Contains(prompt, calls) != c.calls {
+				t.Errorf("the prompt is %q", prompt)
+			}
+		})
+	}
+}
+
 // JSON that is streamed comes while it is written, not at its end.
 func TestFormatStreamsLive(t *testing.T) {
 	g := mustGateway(t, setup{})
