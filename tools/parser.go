@@ -16,6 +16,10 @@ const (
 const (
 	openTag  = "<tool_call>"
 	closeTag = "</tool_call>"
+
+	// resultTag begins a result that the model has made up: those of the client come
+	// in the next turn.
+	resultTag = "<tool_response"
 )
 
 // A Parser finds the calls in one answer, which arrives in pieces. Each piece goes in
@@ -109,13 +113,14 @@ func (p *Parser) keep() {
 type phase uint8
 
 const (
-	atStart  phase = iota // the answer
-	inWhole               // an answer that may be nothing but calls
-	inText                // text
-	inBlock               // what may be a call
-	afterOne              // what follows a call
-	inWaste               // the rest of a broken call, up to its end tag
-	inExcess              // the rest of a JSON value that is too large
+	atStart   phase = iota // the answer
+	inWhole                // an answer that may be nothing but calls
+	inText                 // text
+	inBlock                // what may be a call
+	afterOne               // what follows a call
+	inWaste                // the rest of a broken call, up to its end tag
+	inExcess               // the rest of a JSON value that is too large
+	inFiction              // what follows a call and its made-up result
 )
 
 // next says how Next goes on.
@@ -141,6 +146,8 @@ func (p *Parser) step() (Event, next) {
 		return p.skipWaste()
 	case inExcess:
 		return p.skipExcess()
+	case inFiction:
+		return p.account(len(p.win), Event{Kind: Skipped}, inFiction)
 	}
 	return p.readText()
 }

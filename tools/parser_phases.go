@@ -156,16 +156,19 @@ func (p *Parser) readGap() (Event, next) {
 }
 
 // readGapTag decides about a tag right after a call. One that begins no call is a slip
-// of the model's: a second end tag, or a start tag in place of the end tag.
+// of the model's: a second end tag, or a start tag in place of the end tag. A result that
+// it has made up is left out with all that it goes on with.
 func (p *Parser) readGapTag() (Event, next) {
 	p.prose = markdown{}
-	end, start := p.match(p.win, closeTag), p.match(p.win, openTag)
+	end, start, result := p.match(p.win, closeTag), p.match(p.win, openTag), p.match(p.win, resultTag)
 	switch {
 	case end == yes:
 		return p.account(len(closeTag), Event{Kind: Skipped}, afterOne)
 	case start == yes:
 		return p.enterBlock(0, afterOne)
-	case end == unclear || start == unclear:
+	case result == yes:
+		return p.enter(inFiction, 0)
+	case end == unclear || start == unclear || result == unclear:
 		return Event{}, wait
 	}
 	return p.enter(inText, 0)
