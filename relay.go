@@ -11,7 +11,6 @@ import (
 	"github.com/caddy-qwen/caddy-qwen/internal/jsonraw"
 	"github.com/caddy-qwen/caddy-qwen/openai"
 	"github.com/caddy-qwen/caddy-qwen/qwen"
-	"github.com/caddy-qwen/caddy-qwen/tools"
 )
 
 // answer writes an answer in a dialect. Its methods append to a slice.
@@ -182,7 +181,7 @@ func (x *relay) event(ev qwen.Event) (over bool, err error) {
 	switch ev.Kind {
 	case qwen.Failed:
 		if x.thoughtOnly(ev.Err) {
-			return false, x.correct(x.reading.tools.Correction(x.reading.wish, []tools.Problem{{Kind: tools.Empty}}))
+			return false, x.correct(x.reading.wordless())
 		}
 		x.up.account.failedLate(x.r.Context(), x.up.cred, x.turn.model, ev.Err)
 		return false, ev.Err

@@ -87,9 +87,9 @@ func (x *relay) called(ev qwen.Event) error {
 func callID() string { return "call_" + strings.ReplaceAll(uuid.NewString(), "-", "")[:24] }
 
 // thoughtOnly reports whether an answer has failed because the model has only thought,
-// about the calls that it should have made.
+// about the calls that it should have made, or the JSON.
 func (x *relay) thoughtOnly(err *qwen.Error) bool {
-	return err.Kind == qwen.KindEmpty && x.reading != nil && x.reading.tools != nil &&
+	return err.Kind == qwen.KindEmpty && x.reading != nil && (x.reading.tools != nil || x.reading.shape != nil) &&
 		!x.reading.again && x.reasoning > 0 && x.decoder.ResponseID() != ""
 }
 

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/openai/openai-go/v3"
+	"github.com/openai/openai-go/v3/option"
 	"github.com/openai/openai-go/v3/shared"
 
 	"github.com/caddy-qwen/caddy-qwen/internal/emulator"
@@ -60,9 +61,9 @@ type completed struct {
 }
 
 // complete asks with the SDK.
-func (g *gateway) complete(ctx context.Context, streamed bool, params openai.ChatCompletionNewParams) completed {
+func (g *gateway) complete(ctx context.Context, streamed bool, params openai.ChatCompletionNewParams, options ...option.RequestOption) completed {
 	g.t.Helper()
-	client := g.client()
+	client := g.client(options...)
 	if !streamed {
 		answer, err := client.Chat.Completions.New(ctx, params)
 		if err != nil {

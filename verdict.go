@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/caddy-qwen/caddy-qwen/structured"
 	"github.com/caddy-qwen/caddy-qwen/tools"
 )
 
@@ -52,6 +53,14 @@ func (r *reading) verdict(cutOff, final bool) (correction string, err error) {
 		return "", &demandError{errFormat, r.misshapen.Kind.String()}
 	}
 	return r.shape.Correction(*r.misshapen), nil
+}
+
+// wordless is what the model is told if it has thought and then said nothing.
+func (r *reading) wordless() (correction string) {
+	if r.tools == nil {
+		return r.shape.Correction(structured.Problem{Kind: structured.NoJSON})
+	}
+	return r.tools.Correction(r.wish, []tools.Problem{{Kind: tools.Empty}})
 }
 
 // failure is the end of a turn whose second answer is not right either. Arguments
