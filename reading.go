@@ -124,7 +124,7 @@ func same(a, b []byte) bool {
 
 // found takes a call, or what should have been one.
 func (r *reading) found(ev tools.Event) {
-	if ev.Kind == tools.Called && !slices.Contains(r.kept, ev.Call) {
+	if ev.Kind == tools.Called && !r.repeats(ev.Call) {
 		r.calls = append(r.calls, ev.Call)
 		if ev.Problem != nil {
 			r.wrong = append(r.wrong, ev.Call)
@@ -136,8 +136,26 @@ func (r *reading) found(ev tools.Event) {
 	further := ev.Kind == tools.Broken && r.wish.Single && len(r.calls) > 0
 	if ev.Problem != nil && !further {
 		r.problems = append(r.problems, *ev.Problem)
-		r.lost = r.lost || ev.Kind == tools.Broken
+		r.lost = r.lost || ev.Kind == tools.Broken && !unfinished(*ev.Problem)
 	}
+}
+
+// repeats reports whether a call is one of the first answer that was right, however it
+// is written this time.
+func (r *reading) repeats(c tools.Call) bool {
+	return slices.ContainsFunc(r.kept, func(k tools.Call) bool { return k.Name == c.Name && sameJSON(k.Arguments, c.Arguments) })
+}
+
+// sameJSON reports whether two texts are the same JSON, apart from spaces, escapes and
+// the order of keys.
+func sameJSON(a, b string) bool {
+	x, y := jsontext.Value(a), jsontext.Value(b)
+	for _, v := range []*jsontext.Value{&x, &y} {
+		if v.Format(jsontext.ReorderRawObjects(true), jsontext.PreserveRawStrings(false)) != nil {
+			return a == b
+		}
+	}
+	return bytes.Equal(x, y)
 }
 
 // right returns the calls with which nothing is wrong.

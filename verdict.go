@@ -25,35 +25,37 @@ func (e *demandError) Error() string { return e.err.Error() + ": " + e.reason }
 func (e *demandError) Unwrap() error { return e.err }
 
 // verdict judges a complete answer: it is fine, or the model is to be told what is
-// wrong with it and answers once more, or the turn has failed. An answer that was cut
-// off is taken as it is, as far as that goes.
+// wrong with it and answers once more, or the turn has failed. Of an answer that was cut
+// off, what is complete has to be right; that the rest is missing, the client is told.
 func (r *reading) verdict(cutOff, final bool) (correction string, err error) {
 	problems := r.problems
 	without := r.wish.Mode == tools.Required && len(r.calls) == 0
+	if cutOff {
+		problems = slices.DeleteFunc(slices.Clone(problems), unfinished)
+	}
 	switch {
-	case cutOff && r.strict:
-		return "", &demandError{errToolCall, tools.BadArguments.String()}
-	case cutOff && r.stopped && without:
-		return "", &demandError{errToolChoice, tools.NoCall.String()}
-	case cutOff:
-		return "", nil
 	case r.wish.Single && len(r.right()) > 0:
 		problems = nil // the one call that is allowed is there
-	case len(problems) == 0 && without:
+	case len(problems) == 0 && without && (!cutOff || r.stopped):
 		problems = []tools.Problem{{Kind: tools.NoCall}}
 	}
 	switch {
-	case len(problems) > 0 && final:
+	case len(problems) > 0 && (final || cutOff):
 		return "", r.failure(problems)
 	case len(problems) > 0:
 		return r.tools.Correction(r.wish, problems), nil
 	case r.misshapen == nil || len(r.calls) > 0:
 		return "", nil
-	case final || r.written:
+	case cutOff && !(r.stopped && r.misshapen.Kind == structured.NoJSON):
+		return "", nil
+	case final || cutOff || r.written:
 		return "", &demandError{errFormat, r.misshapen.Kind.String()}
 	}
 	return r.shape.Correction(*r.misshapen), nil
 }
+
+// unfinished reports whether a problem is that the answer ended inside of a call.
+func unfinished(p tools.Problem) bool { return p.Kind == tools.Incomplete }
 
 // wordless is what the model is told if it has thought and then said nothing.
 func (r *reading) wordless() (correction string) {
