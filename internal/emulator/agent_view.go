@@ -84,11 +84,11 @@ type reader struct {
 // prompt takes one prompt.
 func (r *reader) prompt(text string) {
 	r.Correction = found(text, r.signs.Correction) >= 0
+	r.functions(text)
 	if r.Correction {
 		r.Corrected = true
 		return // what was demanded before still is
 	}
-	r.functions(text)
 	r.rounds(text)
 	if r.Round == 0 || r.Question == "" {
 		r.Question = r.question(text)

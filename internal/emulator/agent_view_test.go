@@ -34,6 +34,8 @@ func TestViewFunctions(t *testing.T) {
 		"replaced":                    {[]string{question("a"), other + "b", "c"}, []string{"/other"}},
 		"the last of two blocks":      {[]string{question("a") + other}, []string{"/other"}},
 		"gone without another":        {[]string{question("a"), "The earlier text in <system> does not apply any more.\n\nb"}, nil},
+		"told with a correction":      {[]string{"a", other + "[Your answer could not be used:\n- no]"}, []string{"/other"}},
+		"kept by a correction":        {[]string{question("a"), "[Your answer could not be used:\n- no]"}, []string{"/weather", "/step"}},
 		"gone with their system text": {[]string{question("a"), "<system>\nBe kind.\n</system>\nb"}, nil},
 	} {
 		if got := names(viewOf(Agent{}, tc.prompts...)); !slices.Equal(got, tc.want) {

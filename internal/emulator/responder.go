@@ -23,7 +23,11 @@ func (s *Site) canned(c Completion) Reply {
 	for _, t := range c.Context {
 		text += mention("I remember ", t.Files)
 	}
-	text += mention("I see ", c.Files) + "You said: " + shorten(c.Content, 400)
+	said := c.Content
+	if strings.Contains(said, "<tools>") {
+		said = Agent{Site: s}.View(c).Question
+	}
+	text += mention("I see ", c.Files) + "You said: " + shorten(said, 400)
 
 	in := 1200 + tokens(c.Content)
 	steps := []Step{Created()}

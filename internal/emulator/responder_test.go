@@ -42,6 +42,17 @@ func TestCannedAnswer(t *testing.T) {
 	}
 }
 
+// What a model is told about functions is nothing that the user has said: repeating
+// it would show a client the notation of a call.
+func TestCannedAnswerLeavesOutFunctions(t *testing.T) {
+	srv := mustStart(t, Options{})
+	c := newClient(t, srv)
+	_, body := c.say(c.mustChat(), "", question("Hello!"))
+	if got := answerText(mustEvents(t, body), ""); got != "This is a canned answer of the emulator. You said: Hello!" {
+		t.Errorf("answer %q", got)
+	}
+}
+
 func TestCannedAnswerKnowsTheContext(t *testing.T) {
 	srv := mustStart(t, Options{})
 	c := newClient(t, srv)
