@@ -62,7 +62,7 @@ func (h *Handler) converse(r *http.Request, who caller, t *turn, messages []open
 	if err != nil {
 		return nil, err
 	}
-	c := &conversation{h: h, tenant: who.tenant, model: t.model, messages: messages, attached: attached, note: t.demand.note()}
+	c := &conversation{h: h, tenant: who.tenant, model: t.model, messages: messages, attached: attached, note: t.demand.note(t.local != nil)}
 	if t.local == nil {
 		c.instructions = t.demand.instructions()
 	}

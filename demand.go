@@ -94,21 +94,31 @@ func (d *demand) instructions() string {
 
 // beforeJSON tells a model that is to write JSON and nothing else that it can call
 // functions all the same.
-const beforeJSON = "[As long as functions are needed, write their <tool_call> blocks instead. The JSON is for the answer without calls.]"
+const (
+	beforeJSON       = "[As long as functions are needed, write their <tool_call> blocks instead. The JSON is for the answer without calls.]"
+	beforeJSONNative = "[As long as functions are needed, call them instead. The JSON is for the answer without calls.]"
+)
 
-// note is what the model is told with the turn.
-func (d *demand) note() string {
+// note is what the model is told with the turn, whether or not the site itself offers
+// it the functions.
+func (d *demand) note(native bool) string {
 	switch {
 	case d == nil:
 		return ""
 	case d.tools == nil:
 		return d.form()
-	case d.wish.Mode == tools.Required: // the JSON is for a later answer
-		return d.tools.Note(d.wish)
-	case d.wish.Mode == tools.None || d.shape == nil:
-		return joined(d.tools.Note(d.wish), d.form())
 	}
-	return joined(d.tools.Note(d.wish), d.form(), beforeJSON)
+	wish, before := d.wish, beforeJSON
+	if wish.Native = native; native {
+		before = beforeJSONNative
+	}
+	switch {
+	case wish.Mode == tools.Required: // the JSON is for a later answer
+		return d.tools.Note(wish)
+	case wish.Mode == tools.None || d.shape == nil:
+		return joined(d.tools.Note(wish), d.form())
+	}
+	return joined(d.tools.Note(wish), d.form(), before)
 }
 
 // form is what the model is told of the form of the text.

@@ -48,6 +48,9 @@ func TestAgentUnderstandsTools(t *testing.T) {
 		{wish: tools.Wish{Mode: tools.Required, Only: []string{"now"}}, required: true, only: []string{"now"}},
 		{wish: tools.Wish{Mode: tools.Required, Only: []string{"get_weather", "now"}}, required: true, only: []string{"get_weather", "now"}},
 		{wish: tools.Wish{Only: []string{"get_weather"}}, only: []string{"get_weather"}},
+		{wish: tools.Wish{Native: true, Mode: tools.None}, forbidden: true},
+		{wish: tools.Wish{Native: true, Mode: tools.Required, Single: true}, required: true, single: true},
+		{wish: tools.Wish{Native: true, Mode: tools.Required, Only: []string{"get_weather", "now"}}, required: true, only: []string{"get_weather", "now"}},
 	} {
 		noted := start + "\n\n" + set.Note(tt.wish)
 		for name, v := range map[string]emulator.View{

@@ -72,7 +72,7 @@ func (c *conversation) tellInWords(t *turn, cause error) bool {
 	}
 	t.native.add(t.model, time.Now())
 	t.local = nil
-	c.instructions = t.demand.instructions()
+	c.instructions, c.note = t.demand.instructions(), t.demand.note(false)
 	c.with(c.account)
 	return true
 }

@@ -59,13 +59,15 @@ func TestToolsNativeRefused(t *testing.T) {
 				g.site.RefuseLocalTools(refusal)
 				for range 2 {
 					g.says(5, called("get_weather", oslo))
-					if got := g.complete(t.Context(), streamed, offering("How is the weather?", weather)).String(); got != `"" get_weather{"city": "Oslo"} tool_calls` {
+					params := offering("How is the weather?", weather)
+					required(&params)
+					if got := g.complete(t.Context(), streamed, params).String(); got != `"" get_weather{"city": "Oslo"} tool_calls` {
 						t.Errorf("got %s", got)
 					}
 				}
 				turns := 0
 				for _, c := range g.site.Completions() {
-					if strings.Contains(c.Content, "<tools>") {
+					if strings.Contains(c.Content, "<tools>") && strings.Contains(c.Content, "now, in a <tool_call> block") {
 						turns++
 					}
 				}
@@ -89,6 +91,10 @@ func TestToolsNativeCorrected(t *testing.T) {
 		}
 		if c := g.last(); !strings.Contains(c.Content, "<tools>") || len(c.LocalTools) != 0 {
 			t.Errorf("the correction is %q", c.Content)
+		}
+		// Of a form that only those functions have that are told in words, nothing is said before.
+		if first := g.site.Completions()[0].Content; !strings.Contains(first, "You must call") || strings.Contains(first, "<tool_call>") {
+			t.Errorf("the first prompt is %q", first)
 		}
 	})
 	native(t, func(t *testing.T, g *gateway, streamed bool) {

@@ -9,7 +9,11 @@ func (s *Set) Note(w Wish) string {
 		return ""
 	}
 	text := s.demand(w)
-	if w.Single && w.Mode != None {
+	switch {
+	case !w.Single || w.Mode == None:
+	case w.Native:
+		text = append(text, "Call one function at most.")
+	default:
 		text = append(text, "Write one <tool_call> block at most.")
 	}
 	if len(text) == 0 {
@@ -21,16 +25,20 @@ func (s *Set) Note(w Wish) string {
 // demand says which functions must or may be called.
 func (s *Set) demand(w Wish) []string {
 	names := s.callable(w)
+	none, block := ", write no <tool_call>", ", in a <tool_call> block"
+	if w.Native {
+		none, block = "", ""
+	}
 	switch {
 	case len(names) == 0:
-		return []string{"Call no function, write no <tool_call>; answer in words."}
+		return []string{"Call no function" + none + "; answer in words."}
 	case w.Mode == Required && len(names) == 1:
-		return []string{"You must call the function " + list(names) + " now, in a <tool_call> block, and no other. Write nothing but the call."}
+		return []string{"You must call the function " + list(names) + " now" + block + ", and no other. Write nothing but the call."}
 	case w.Mode == Required && len(w.Only) > 0:
-		return []string{"You must call at least one of these functions now, in a <tool_call> block, and no others: " +
+		return []string{"You must call at least one of these functions now" + block + ", and no others: " +
 			list(names) + ". Write nothing but the call."}
 	case w.Mode == Required:
-		return []string{"You must call at least one function now, in a <tool_call> block. Write nothing but the call."}
+		return []string{"You must call at least one function now" + block + ". Write nothing but the call."}
 	case len(w.Only) > 0:
 		return []string{"Of the functions, you may call only these: " + list(names) + "."}
 	}

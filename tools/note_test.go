@@ -31,6 +31,14 @@ func TestNotes(t *testing.T) {
 			"[For this answer: Call no function, write no <tool_call>; answer in words.]"},
 		"only one that there is not": {Wish{Mode: Required, Only: []string{"x"}},
 			"[For this answer: Call no function, write no <tool_call>; answer in words.]"},
+		"native, at most one": {Wish{Native: true, Single: true}, "[For this answer: Call one function at most.]"},
+		"native, required": {Wish{Native: true, Mode: Required},
+			"[For this answer: You must call at least one function now. Write nothing but the call.]"},
+		"native, one of some": {Wish{Native: true, Mode: Required, Only: []string{"a", "d"}},
+			`[For this answer: You must call at least one of these functions now, and no others: "a", "d". Write nothing but the call.]`},
+		"native, named": {Wish{Native: true, Mode: Required, Only: []string{"b c"}},
+			`[For this answer: You must call the function "b c" now, and no other. Write nothing but the call.]`},
+		"native, none": {Wish{Native: true, Mode: None}, "[For this answer: Call no function; answer in words.]"},
 	} {
 		if got := set.Note(c.wish); got != c.want {
 			t.Errorf("%s: %s", name, got)

@@ -53,6 +53,10 @@ type Wish struct {
 
 	// Single allows one call at most.
 	Single bool
+
+	// Native tells that the model calls in a form of its own, so that [Set.Note] does
+	// not name that of this package.
+	Native bool
 }
 
 // allows reports whether the function of that name may be called.

@@ -61,7 +61,7 @@ func DefaultSigns() Signs {
 		Required:   []string{"You must call"},
 		Forbidden:  []string{"Call no function"},
 		Only:       []string{"only these:", "and no other."},
-		Single:     []string{"<tool_call> block at most"},
+		Single:     []string{"<tool_call> block at most", "Call one function at most"},
 		JSON:       []string{"JSON"},
 	}
 }
