@@ -31,7 +31,7 @@ func demandOf(req *openai.ChatRequest) (*demand, error) {
 	if f := req.Format; f.Type != "" {
 		shape, err := structured.New(structured.Format{Schema: f.Schema, Name: f.Name, Description: f.Description})
 		if err != nil {
-			return nil, wrongFormat(err)
+			return nil, wrongFormat(req, err)
 		}
 		d.shape = shape
 	}
@@ -74,13 +74,13 @@ func wrongTool(req *openai.ChatRequest, err error) error {
 }
 
 // wrongFormat is the answer to a format that no answer can be checked against.
-func wrongFormat(err error) error {
+func wrongFormat(req *openai.ChatRequest, err error) error {
 	var e *structured.Error
 	if !errors.As(err, &e) {
 		return err
 	}
-	const param = "response_format.json_schema.schema"
-	return &openai.Error{Status: http.StatusBadRequest, Code: "invalid_value", Param: param, Message: param + ": " + e.Reason}
+	param := req.Format.Param + ".schema"
+	return &openai.Error{Status: http.StatusBadRequest, Code: "invalid_value", Param: param, Message: param + " cannot be used: " + e.Reason + "."}
 }
 
 // instructions are what the model is told once in a chat: which functions there

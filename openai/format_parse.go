@@ -77,7 +77,7 @@ func (p *parser) setFormat(f *formatDraft) error {
 	default:
 		return fail(codeInvalid, param+".type", "response_format.type is %s; send text, json_object or json_schema.", quoted(f.kind))
 	}
-	format.Type = f.kind
+	format.Type, format.Param = f.kind, at
 	p.req.Format = format
 	return nil
 }

@@ -9,21 +9,24 @@ func TestParseChatResponseFormat(t *testing.T) {
 	}{
 		{"SO-01 text", `{"type":"text"}`, Format{}},
 		{"SO-01 text, whatever else", `{"type":"text","strict":true,"schema":{}}`, Format{}},
-		{"SO-01 json_object", `{"type":"json_object"}`, Format{Type: FormatObject}},
+		{"SO-01 json_object", `{"type":"json_object"}`, Format{Type: FormatObject, Param: "response_format"}},
 		{"SO-01 json_schema", `{"type":"json_schema","json_schema":{"name":"n","description":"d","strict":true,"schema":{ "type" : "object", "b": 1.0 }}}`,
 			Format{Type: FormatSchema, Name: "n", Description: "d", Strict: true, Schema: `{"type":"object","b":1.0}`}},
 		{"CN-13 nulls", `{"type":"json_schema","json_schema":{"name":null,"description":null,"strict":null,"schema":{"type":"array"}}}`, Format{Type: FormatSchema, Schema: `{"type":"array"}`}},
 		{"SO-01 schema first, without a name", `{"json_schema":{"schema":{}},"type":"json_schema"}`, Format{Type: FormatSchema, Schema: "{}"}},
-		{"SO-01 flat", `{"type":"json_schema","schema":{"a":1},"name":"n","strict":true}`, Format{Type: FormatSchema, Name: "n", Strict: true, Schema: `{"a":1}`}},
-		{"SO-01 flat beside null", `{"schema":{"a":1},"json_schema":null,"type":"json_schema"}`, Format{Type: FormatSchema, Schema: `{"a":1}`}},
+		{"SO-01 flat", `{"type":"json_schema","schema":{"a":1},"name":"n","strict":true}`, Format{Type: FormatSchema, Name: "n", Strict: true, Schema: `{"a":1}`, Param: "response_format"}},
+		{"SO-01 flat beside null", `{"schema":{"a":1},"json_schema":null,"type":"json_schema"}`, Format{Type: FormatSchema, Schema: `{"a":1}`, Param: "response_format"}},
 		{"SO-01 nested before flat", `{"type":"json_schema","json_schema":{"schema":{"a":1}},"schema":{"b":2},"name":"n"}`, Format{Type: FormatSchema, Schema: `{"a":1}`}},
-		{"SO-01 json_object with a schema", `{"type":"json_object","schema":{"type":"object"},"json_schema":null,"x":1}`, Format{Type: FormatObject, Schema: `{"type":"object"}`}},
+		{"SO-01 json_object with a schema", `{"type":"json_object","schema":{"type":"object"},"json_schema":null,"x":1}`, Format{Type: FormatObject, Schema: `{"type":"object"}`, Param: "response_format"}},
 		{"CN-13 null", `null`, Format{}},
 		{"CN-13 empty", `{}`, Format{}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			r := mustParse(t, chatWith(`"response_format":`+test.json))
+			if test.want.Type != "" && test.want.Param == "" {
+				test.want.Param = "response_format.json_schema"
+			}
 			if r.Format != test.want || len(r.Ignored) > 0 {
 				t.Errorf("got %+v, ignored %v, want %+v", r.Format, r.Ignored, test.want)
 			}

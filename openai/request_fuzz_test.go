@@ -89,6 +89,7 @@ func checkFuzzedRequest(t *testing.T, body []byte, r *ChatRequest) {
 	for i := range min(len(again.Tools), len(r.Tools)) {
 		again.Tools[i].Param = r.Tools[i].Param // the form is not written down
 	}
+	again.Format.Param = r.Format.Param
 	if !equalRequests(r, again) {
 		t.Errorf("\n    %+v\nthen %+v", r, again)
 	}

@@ -62,4 +62,8 @@ type Format struct {
 
 	// Strict says that the answer must follow the schema.
 	Strict bool
+
+	// Param is the path in the request of the object that holds the schema, for
+	// errors: response_format.json_schema or response_format. Empty for plain text.
+	Param string
 }
