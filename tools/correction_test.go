@@ -31,7 +31,7 @@ func TestCorrections(t *testing.T) {
 		{Wish{Mode: Required}, []Problem{{Kind: Empty}}},
 		{Wish{}, []Problem{{Tool: "f"}}},
 	} {
-		fmt.Fprintf(&text, "## %+v %v\n%s\n\n", c.wish, kinds(c.problems), set.Correction(c.wish, c.problems))
+		fmt.Fprintf(&text, "## mode %d, only %q, single %t: %v\n%s\n\n", c.wish.Mode, c.wish.Only, c.wish.Single, kinds(c.problems), set.Correction(c.wish, c.problems))
 	}
 	golden(t, "corrections", strings.TrimSpace(text.String()))
 }
