@@ -1,6 +1,7 @@
 package caddyqwen
 
 import (
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -139,5 +140,48 @@ func TestAgentCorrectionFails(t *testing.T) {
 			}
 			g.mustCall(t)
 		})
+	}
+}
+
+// A site that does not answer the correction is given up, and told to stop.
+func TestAgentCorrectionHangs(t *testing.T) {
+	const half = "<tool_call>\n{\"name\": "
+	for mode, fields := range modes {
+		t.Run(mode, func(t *testing.T) {
+			g := mustGateway(t, setup{qwen: "idle_timeout 100ms"})
+			for i, reply := range []emulator.Reply{emulator.HangBeforeHeaders(), hanging(), hanging(half)} {
+				g.site.Reply(unknownCall, reply)
+				wantTimeout.check(t, g.chat("How is it?", strings.TrimPrefix(fields+","+weatherFields, ",")))
+				g.await("the site is told to stop", func() bool { return len(g.site.Stops()) == i+1 })
+			}
+			g.slotsFree()
+			g.mustCall(t)
+		})
+	}
+}
+
+// While text is held back, the connection is kept alive, and the text does not come.
+func TestAgentKeptAlive(t *testing.T) {
+	g := mustGateway(t, setup{qwen: "first_byte_hold 20ms\nheartbeat 20ms"})
+	gate := make(chan struct{})
+	g.site.Reply(emulator.Stream(emulator.Created(), emulator.Answer("I think. "), emulator.Wait(gate), emulator.Answer("Well."), emulator.Finish()),
+		osloAnswer)
+	resp := g.send(t.Context(), http.MethodPost, chatPath, chatBody("How is it?", `"stream":true,"tool_choice":"required",`+weatherFields))
+	defer resp.Body.Close()
+	body := ""
+	for buf := make([]byte, 4096); strings.Count(body, ": keep-alive") < 3; {
+		n, err := resp.Body.Read(buf)
+		if err != nil {
+			t.Fatalf("%v after %q", err, body)
+		}
+		body += string(buf[:n])
+	}
+	close(gate)
+	rest, err := io.ReadAll(resp.Body)
+	if body += string(rest); err != nil || strings.Contains(body, "think") || strings.Contains(body, "Well") {
+		t.Errorf("%v: %s", err, body)
+	}
+	if got := g.assembled(t, reply{body: body}, true).compact(t); got != `"" `+osloCall {
+		t.Errorf("got %s", got)
 	}
 }

@@ -118,7 +118,7 @@ func (a *working) say(text string) {
 // work goes on until an answer has no calls, and returns that answer and how many had.
 func (a *working) work() (last completed, rounds int) {
 	a.g.t.Helper()
-	for ; rounds < 100; rounds++ {
+	for ; rounds < 1000; rounds++ {
 		if last = a.step(); len(last.Choices[0].Message.ToolCalls) == 0 {
 			return last, rounds
 		}

@@ -255,10 +255,15 @@ func (x *relay) within(raw []byte) (part []byte, full bool) {
 	return nil, true
 }
 
-// record records the turn, whose answer is complete, and gives its chat back: the
-// next turn may come as soon as the client has the end of this answer.
+// record records the turn, whose answer is complete, and gives its chat back.
 func (x *relay) record() {
 	x.up.recorded = x.turn.conversation.complete(context.WithoutCancel(x.r.Context()), x.chatID, x.decoder.ResponseID())
+	x.yieldChat()
+}
+
+// yieldChat gives the chat back before the client has the end of the answer: the next
+// turn may come at once. One that is to be deleted now has no next turn.
+func (x *relay) yieldChat() {
 	if x.h.Chats != chatsTemporary {
 		x.up.lease.end()
 	}

@@ -20,6 +20,7 @@ func (x *relay) complete(truncated bool) (over bool, err error) {
 		switch {
 		case err != nil:
 			x.up.settle() // the site has nothing to stop
+			x.yieldChat()
 			return false, err
 		case correction != "":
 			return false, x.correct(correction)
