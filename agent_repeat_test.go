@@ -29,6 +29,8 @@ func TestAgentCorrectionRepeats(t *testing.T) {
 		{"the same call twice is meant", auto, []string{right + right}, `"" ` + found + ` ` + found + ` tool_calls`},
 		{"nothing but the right one", auto, []string{unknown + right, "I cannot."}, `"" ` + found + ` tool_calls`},
 		{"another call, not the same", auto, []string{right + unknown, called("search", `{"query": "a", "most": [2, 1]}`)}, `"" ` + found + ` search{"query":"a","most":[2,1]} tool_calls`},
+		{"another function, the same arguments", auto, []string{called("search", `{"query":"a","n":1}`) + unknown, called("step", `{"query":"a","n":1}`)},
+			`"" search{"query":"a","n":1} step{"query":"a","n":1} tool_calls`},
 		{"large numbers that are not the same", auto, []string{called("search", `{"query":"a","id":9007199254740993}`) + unknown, called("search", `{"query":"a","id":9007199254740992}`)},
 			`"" search{"query":"a","id":9007199254740993} search{"query":"a","id":9007199254740992} tool_calls`},
 		{"one at a time, and that is right", single, []string{unknown + right}, `"" ` + found + ` tool_calls`},
@@ -36,7 +38,7 @@ func TestAgentCorrectionRepeats(t *testing.T) {
 	} {
 		bothModes(t, func(t *testing.T, g *gateway, streamed bool) {
 			g.says(7, c.answers...)
-			params := offering("How is the weather?", weather, search)
+			params := offering("How is the weather?", weather, search, stepTool)
 			c.params(&params)
 			if got := g.complete(t.Context(), streamed, params).compact(t); got != c.want {
 				t.Errorf("%s: got %s, want %s", c.name, got, c.want)
@@ -74,6 +76,28 @@ func TestAgentCutOffWrong(t *testing.T) {
 	if n := len(g.site.Stops()); n != 12 {
 		t.Errorf("the site was told %d times to stop", n)
 	}
+}
+
+// The same holds where the site itself has cut the answer off: half a call is told by
+// finish_reason, a whole one has to be right, and nothing is corrected.
+func TestAgentCutOffBySite(t *testing.T) {
+	bothModes(t, func(t *testing.T, g *gateway, streamed bool) {
+		for _, c := range []struct{ answer, want string }{
+			{called("wether", oslo) + " And", "error tool_call_invalid"},
+			{"See. " + called("get_weather", oslo) + "<tool_call>\n{\"name\": \"get_w", `"See. " get_weather{"city":"Oslo"} length`},
+			{"See. <tool_call>\n{\"name\": \"wether\", \"argu", `"See. " length`},
+			{called("get_weather", `{"town":"Oslo"}`), `"" get_weather{"town":"Oslo"} length`},
+		} {
+			before := g.prompts()
+			g.site.Reply(emulator.Stream(emulator.Created(), emulator.Answer(c.answer), emulator.FinishWith("answer", "length")))
+			if got := g.complete(t.Context(), streamed, offering("How is it?", weather)).compact(t); got != c.want {
+				t.Errorf("%q: got %s, want %s", c.answer, got, c.want)
+			}
+			if n := g.prompts() - before; n != 1 {
+				t.Errorf("%q: %d prompts", c.answer, n)
+			}
+		}
+	})
 }
 
 // A conversation goes on after text whose call had to be corrected, and after an answer
