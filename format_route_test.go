@@ -169,6 +169,17 @@ func TestAnswerCutOff(t *testing.T) {
 	}
 }
 
+// Of what the site has sent since it last counted, the tokens are estimated.
+func TestAnswerCutOffUncounted(t *testing.T) {
+	g := mustGateway(t, setup{})
+	for _, streamed := range []bool{false, true} {
+		g.site.Reply(emulator.Stream(emulator.Created(), emulator.Count(10, 2, 0), emulator.Answer("One two "), emulator.Frame(`{"choices":[{"delta":{"content":"three four five six seven eight nine ten","phase":"answer","status":"typing"}}]}`), emulator.Finish()))
+		if got := g.askedFor("Count.", `"max_tokens":5`, streamed); got != `"One two three four f" length` {
+			t.Errorf("got %s", got)
+		}
+	}
+}
+
 // counted makes the site answer in pieces of n characters, each of one token.
 func (g *gateway) counted(text string, n int) {
 	steps := []emulator.Step{emulator.Created()}

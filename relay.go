@@ -44,17 +44,19 @@ type relay struct {
 	info   *requestInfo
 
 	decoder   qwen.Decoder
-	reading   *reading // nil: all text is for the client
-	buf       *buffer  // what is to be written next; nil if nothing
-	opened    bool     // the status and the headers are written
-	answered  bool     // the text of the answer has begun
-	said      bool     // the client has got some of it
-	chatID    string   // of the chat on the site, once known
-	size      int64    // of the answer so far
-	reasoning int64    // the part of it that is reasoning
-	tokens    int64    // of it, as far as the request limits them
-	prompt    int64    // the size of the prompt
-	before    spent    // by an answer that has been corrected
+	reading   *reading    // nil: all text is for the client
+	buf       *buffer     // what is to be written next; nil if nothing
+	opened    bool        // the status and the headers are written
+	answered  bool        // the text of the answer has begun
+	said      bool        // the client has got some of it
+	chatID    string      // of the chat on the site, once known
+	size      int64       // of the answer so far
+	reasoning int64       // the part of it that is reasoning
+	tokens    int64       // of it, as far as the request limits them
+	counted   answerCount // the last count of the site's that said more than the one before
+	prompt    int64       // the size of the prompt
+	before    spent       // by an answer that has been corrected
+	repeated  bool        // the correction was sent once more
 
 	begun, heard, wrote time.Time
 	timer               *time.Timer
@@ -121,6 +123,9 @@ func (x *relay) run() error {
 // startOver begins the turn again in a new chat if the site refuses it in that of
 // the conversation. Otherwise it returns the failure.
 func (x *relay) startOver(cause error) error {
+	if x.reading != nil && x.reading.again && !x.repeated && isKind(cause, qwen.KindBusy) {
+		return x.repeat()
+	}
 	if x.size > 0 || x.up.uncertain(cause) {
 		return cause
 	}

@@ -111,7 +111,7 @@ func (x *relay) correct(prompt string) error {
 	}
 	x.info.retried(retryCorrection)
 	x.before = spent{x.usage(), x.size, x.reasoning}
-	x.up, x.prompt, x.tokens = up, int64(len(prompt)), 0
+	x.up, x.prompt, x.tokens, x.counted = up, int64(len(prompt)), 0, answerCount{}
 	right := x.reading.right()
 	x.reading = x.turn.reading(x.stream, true)
 	x.reading.keep(right)
@@ -121,6 +121,31 @@ func (x *relay) correct(prompt string) error {
 	return nil
 }
 
+// repeat sends a correction once more that came before the site had ended the answer that it
+// corrects. Until then the chat is busy.
+func (x *relay) repeat() error {
+	select {
+	case <-time.After(correctionDelay):
+	case <-x.r.Context().Done():
+		return orExit(x.r.Context(), errClientGone)
+	}
+	up, err := x.h.follow(x.r.Context(), &x.up.turn, x.up, x.up.parentID)
+	if err != nil {
+		return err
+	}
+	x.info.retried(retryCorrection)
+	x.repeated, x.up, x.heard = true, up, time.Now()
+	x.timer.Reset(x.untilNext(x.heard))
+	return nil
+}
+
+// correctionDelay is how long the site may take to end an answer after it has told that it
+// has.
+const correctionDelay = 500 * time.Millisecond
+
+// answerCount is how many tokens the site has counted when the answer had a size.
+type answerCount struct{ tokens, size int64 }
+
 // spent is what an answer has taken that had to be corrected.
 type spent struct {
 	usage           openai.Usage
@@ -129,15 +154,20 @@ type spent struct {
 
 // affordable returns as much of a text as the request pays for with its limit of
 // tokens, and whether that is not all of it. The site's own count decides where it
-// sends one; of the text of one event, the part is taken that its tokens are.
+// sends one, and an estimate of what has come since; of the text of one event, the part is
+// taken that its tokens are.
 func (x *relay) affordable(raw []byte) (part []byte, spent bool) {
 	if x.reading == nil || x.reading.most == 0 {
 		return raw, false
 	}
 	most, before := int64(x.reading.most), x.tokens
-	x.tokens = (x.size-x.before.size+int64(len(raw)))/bytesPerToken + 1
+	size := x.size - x.before.size + int64(len(raw))
+	x.tokens = size/bytesPerToken + 1
 	if u, ok := x.decoder.Usage(); ok {
-		x.tokens = u.Output
+		if u.Output != x.counted.tokens {
+			x.counted = answerCount{u.Output, size}
+		}
+		x.tokens = u.Output + (size-x.counted.size)/bytesPerToken
 	}
 	switch {
 	case x.tokens <= most:

@@ -171,6 +171,33 @@ func TestToolChoiceUnsatisfied(t *testing.T) {
 	}
 }
 
+// The site may still be ending the answer before when the correction comes: the client cannot
+// know of that, so that it is sent once more.
+func TestCorrectionOfBusyChat(t *testing.T) {
+	call := called("get_weather", oslo)
+	for name, c := range map[string]struct {
+		then []emulator.Reply
+		want string
+	}{
+		"for a moment": {[]emulator.Reply{emulator.Busy(), emulator.Text(call)}, `"" get_weather{"city": "Oslo"} tool_calls`},
+		"for longer":   {[]emulator.Reply{emulator.Busy(), emulator.Busy()}, "error upstream_busy"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bothModes(t, func(t *testing.T, g *gateway, streamed bool) {
+				g.site.Reply(append([]emulator.Reply{emulator.Text(called("wether", oslo))}, c.then...)...)
+				if got := g.complete(t.Context(), streamed, offering("How is the weather?", weather)).String(); got != c.want {
+					t.Errorf("got %s", got)
+				}
+				turns := g.site.Completions()
+				if last := turns[len(turns)-1]; len(turns) != 3 || last.ChatID != turns[0].ChatID || last.ParentID != turns[1].ParentID || last.Content != turns[1].Content {
+					t.Errorf("%d turns: %+v", len(turns), turns)
+				}
+				g.slotsFree()
+			})
+		})
+	}
+}
+
 // A stop sequence before the call that is required is no end that a client could go on from.
 func TestToolChoiceStopped(t *testing.T) {
 	bothModes(t, func(t *testing.T, g *gateway, streamed bool) {
