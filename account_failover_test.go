@@ -24,11 +24,12 @@ func accountsBlock(site *emulator.Site, ids ...string) string {
 	return block.String() + "api_key " + testKey + "\n"
 }
 
-// mustAccounts is a gateway with several accounts.
+// mustAccounts is a gateway with several accounts, which the site has accepted.
 func mustAccounts(t *testing.T, n int, qwen string) *gateway {
 	t.Helper()
 	g := mustGateway(t, setup{})
 	g.load(setup{bare: true, qwen: qwen + "\n" + accountsBlock(g.site.Site, owners[:n]...)})
+	g.checked()
 	g.numbered()
 	return g
 }

@@ -9,6 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/caddy-qwen/caddy-qwen/internal/emulator"
 	"github.com/caddy-qwen/caddy-qwen/qwen"
 )
@@ -202,4 +204,22 @@ func TestRenewalIsSavedAtOnce(t *testing.T) {
 			t.Errorf("not saved: %s", text)
 		}
 	})
+}
+
+// What another goroutine is about to save counts as saved only when it is.
+func TestFlushWaitsForOther(t *testing.T) {
+	k := new(keeper)
+	k.saving.Lock() // as who has begun to write all that there is
+	done := make(chan bool)
+	go func() {
+		k.flush(zap.NewNop())
+		close(done)
+	}()
+	select {
+	case <-done:
+		t.Error("the renewal goes on before the token is saved")
+	case <-time.After(50 * time.Millisecond):
+	}
+	k.saving.Unlock()
+	<-done
 }

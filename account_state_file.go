@@ -141,12 +141,15 @@ func (k *keeper) unsaved() bool {
 	return !k.saveBy.IsZero()
 }
 
-// flush saves what is not saved yet.
+// flush saves what is not saved yet. What another goroutine is saving has been saved,
+// too, when it returns.
 func (k *keeper) flush(logger *zap.Logger) {
+	k.saving.Lock()
+	defer k.saving.Unlock()
 	if !k.unsaved() {
 		return
 	}
-	err := k.save(logger)
+	err := k.write(logger)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if failed := err != nil; failed != k.saveErr {
@@ -161,6 +164,11 @@ func (k *keeper) flush(logger *zap.Logger) {
 func (k *keeper) save(logger *zap.Logger) error {
 	k.saving.Lock()
 	defer k.saving.Unlock()
+	return k.write(logger)
+}
+
+// write is save for who may save.
+func (k *keeper) write(logger *zap.Logger) error {
 	for try := 1; ; try++ {
 		k.mu.Lock()
 		k.restore(logger)
