@@ -15,7 +15,7 @@ import (
 func TestAgentAnyStyle(t *testing.T) {
 	rounds := 40
 	if long {
-		rounds = 1000
+		rounds = 400
 	}
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
