@@ -123,6 +123,17 @@ func TestFailOver(t *testing.T) {
 	}
 }
 
+// The same with a prompt that goes along as a file.
+func TestFailOverWithLongPrompt(t *testing.T) {
+	g := mustAccounts(t, 2, "max_prompt 2000")
+	g.revoke("first")
+	g.ask([]said{user(strings.Repeat("word ", 1000))}).mustBe(t, "new")
+	g.mustAnswerBy("second")
+	if files := g.last().Files; len(files) != 1 {
+		t.Errorf("%d files", len(files))
+	}
+}
+
 // An account that the site cannot be reached with, as behind a proxy of its own, is
 // replaced, too; a limit or a verification is no reason for that.
 func TestFailOverOf(t *testing.T) {

@@ -127,7 +127,9 @@ func recordOf(scope session.Scope, messages []openai.Message, attached *attachme
 		}
 	}
 	for _, a := range attached.list {
-		list[a.message].Files = append(list[a.message].Files, a.identity())
+		if a.message >= 0 { // otherwise it is a part of the prompt, from before the turn started over
+			list[a.message].Files = append(list[a.message].Files, a.identity())
+		}
 	}
 	return session.New(scope, systemText(system, instructions), list)
 }

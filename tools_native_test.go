@@ -149,3 +149,16 @@ func TestToolsNativeNames(t *testing.T) {
 		}
 	}
 }
+
+// A prompt that goes along as a file is no obstacle either.
+func TestToolsNativeRefusedWithLongPrompt(t *testing.T) {
+	g := mustGateway(t, setup{qwen: "tools native\nmax_prompt 5000"})
+	g.site.RefuseLocalTools(emulator.Internal())
+	g.says(5, called("get_weather", oslo))
+	if got := g.complete(t.Context(), false, offering(strings.Repeat("How is it? ", 1000), weather)).String(); got != `"" get_weather{"city": "Oslo"} tool_calls` {
+		t.Errorf("got %s", got)
+	}
+	if c := g.last(); len(c.Files) != 1 || !strings.Contains(c.Content, "<tools>") {
+		t.Errorf("%d files beside %q", len(c.Files), c.Content)
+	}
+}
