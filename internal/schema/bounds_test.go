@@ -1,10 +1,12 @@
 package schema
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -183,6 +185,38 @@ func TestRecursiveUnion(t *testing.T) {
 	}
 	check(t, s, value, "")
 	check(t, s, strings.Replace(value, `"r":2`, `"r":"2"`, 1), "l.l.l.l.r: must be object or number, not string")
+}
+
+// Regular expressions of which a few bytes make large programs, in any number and length,
+// take neither time nor memory before they are needed, and little then.
+func TestPatternsAreBounded(t *testing.T) {
+	many := make([]string, 1500)
+	for i := range many {
+		many[i] = fmt.Sprintf(`"p%d":{"pattern":"^%sx$"}`, i, strings.Repeat("(?:[a-c]{900})?", 9))
+	}
+	for name, schema := range map[string]string{
+		"many": `{"properties":{` + strings.Join(many, ",") + `}}`,
+		"long": `{"properties":{"p0":{"pattern":"` + strings.Repeat("a{1000}", 30_000) + `"},"p1":{"pattern":"^x$"}}}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			value := make(map[string]string)
+			for i := range many {
+				value[fmt.Sprint("p", i)] = "x"
+			}
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			s := mustCompile(t, schema)
+			text, _ := json.Marshal(value)
+			check(t, s, string(text), "")
+			if name == "long" {
+				check(t, s, `{"p0":"y","p1":"y"}`, "p1: must match the pattern ^x$")
+			}
+			runtime.ReadMemStats(&after)
+			if used := (after.TotalAlloc - before.TotalAlloc) >> 20; used > 150 {
+				t.Errorf("it took %d MB", used)
+			}
+		})
+	}
 }
 
 func BenchmarkValidate(b *testing.B) {

@@ -12,15 +12,21 @@ const (
 	// maxExpansion is how many schemas may apply to one value, counted as often as
 	// they do: what 30 definitions that each refer twice to the next would need 2³⁰ of.
 	maxExpansion = 20_000
-	// maxProgram is the longest regular expression that is run, in instructions.
-	maxProgram = 20_000
+	// maxProgram is the longest regular expression that is run, in instructions, and
+	// maxPrograms how many those that were compiled may have together.
+	maxProgram  = 20_000
+	maxPrograms = 40_000
+	// maxPattern is the longest that is looked at, in bytes: seven may make a thousand
+	// instructions.
+	maxPattern = 2_000
 )
 
 // budget is the work that a check may still do. The library knows no such limit; but
 // it calls a schema's format with each value before it looks into it, and formats
 // are not asserted here: so the format of every schema is the counter.
 type budget struct {
-	left int
+	left     int
+	programs int // the instructions of the regular expressions so far
 }
 
 var errExhausted = errors.New("too much work")
@@ -219,26 +225,17 @@ func either(value any) []*jsonschema.Schema {
 
 // pattern is a regular expression whose work is counted. One that cannot be run,
 // because RE2 has no such construct or because it is too long, matches everything.
+// It is compiled when it is needed: few bytes of a schema can make much of it.
 type pattern struct {
 	text   string
+	ready  bool
 	run    *regexp.Regexp
 	cost   int
 	budget *budget
 }
 
 func (b *budget) compilePattern(text string) (jsonschema.Regexp, error) {
-	p := &pattern{text: text, budget: b}
-	parsed, err := syntax.Parse(text, syntax.Perl)
-	if err != nil {
-		return p, nil
-	}
-	program, err := syntax.Compile(parsed.Simplify())
-	if err != nil || len(program.Inst) > maxProgram {
-		return p, nil
-	}
-	p.cost = len(program.Inst)
-	p.run, _ = regexp.Compile(text)
-	return p, nil
+	return &pattern{text: text, budget: b}, nil
 }
 
 func (p *pattern) String() string { return p.text }
@@ -246,8 +243,34 @@ func (p *pattern) String() string { return p.text }
 // MatchString reports whether the pattern occurs in a text. The work is the product
 // of both their lengths at worst, and rarely as much.
 func (p *pattern) MatchString(text string) bool {
-	if p.run == nil || p.budget.spend(1+len(text)*p.cost/256) != nil {
+	if p.budget.spend(1) != nil {
+		return true
+	}
+	if !p.ready {
+		p.compile()
+	}
+	if p.run == nil || p.budget.spend(len(text)*p.cost/256) != nil {
 		return true
 	}
 	return p.run.MatchString(text)
+}
+
+func (p *pattern) compile() {
+	p.ready = true
+	if len(p.text) > maxPattern || p.budget.programs > maxPrograms {
+		return
+	}
+	parsed, err := syntax.Parse(p.text, syntax.Perl)
+	if err != nil {
+		return
+	}
+	program, err := syntax.Compile(parsed.Simplify())
+	if err != nil {
+		return
+	}
+	p.cost = len(program.Inst)
+	p.budget.programs += p.cost
+	if p.cost <= maxProgram {
+		p.run, _ = regexp.Compile(p.text)
+	}
 }
