@@ -107,5 +107,9 @@ func mountPath(r *http.Request) string {
 		return "" // the path was not cut but replaced
 	}
 	// Not the spelling of the request, which may have quotes in it.
-	return (&url.URL{Path: strings.TrimRight(strings.TrimSuffix(prefix, rest), "/")}).EscapedPath()
+	return noShell.Replace((&url.URL{Path: strings.TrimRight(strings.TrimSuffix(prefix, rest), "/")}).EscapedPath())
 }
+
+// noShell escapes what a path may hold and a shell takes for a command: addresses on
+// the page are made to be copied, not all of them within quotes.
+var noShell = strings.NewReplacer("$", "%24", "&", "%26", ";", "%3B")

@@ -140,6 +140,7 @@ func TestPublicRoot(t *testing.T) {
 		{"another path below a prefix", below("/qwen/docs", "/docs"), "http://qwen.example.com/qwen"},
 		{"another path with a slash", below("/qwen/docs/", "/docs/"), "http://qwen.example.com/qwen"},
 		{"another path that was replaced", below("/help", "/docs"), "http://qwen.example.com"},
+		{"prefix for a shell", mounted(plain(host), "/a;b&c$HOME$(id)/"), "http://qwen.example.com/a%3Bb%26c%24HOME%24%28id%29"},
 		{"prefix to escape", mounted(plain(host), `/a'"<b>%{{key}} é/`), "http://qwen.example.com/a%27%22%3Cb%3E%25%7B%7Bkey%7D%7D%20%C3%A9"},
 		{"hostile host: HTML", plain(`x"><script>alert(1)</script>`), "http://localhost"},
 		{"hostile host: shell", plain(`x'; rm -rf ~; '`), "http://localhost"},

@@ -209,6 +209,7 @@ func FuzzHomePage(f *testing.F) {
 	f.Add(`x"><script>alert(1)</script>`, `/"onmouseover="alert(1)/`, `"><script>alert(1)</script>`)
 	f.Add("x'; id; '", "/'; id; '/", "'; id; '")
 	f.Add("{{.Root}}", "/{{.Root}}{{t}}/", "{{.Style}}")
+	f.Add("x", "/$(id);id&/", "$(id)")
 	f.Add("[::1]:80", "/&quot;/&#39;/é/\xff/\x00/", "\xff\x00&#39;`id`")
 	want, _, _ := mustParsePage(f, mustRender(f, testHome("http://qwen.example.com"), english))
 	f.Fuzz(func(t *testing.T, host, prefix, model string) {
@@ -225,7 +226,7 @@ func FuzzHomePage(f *testing.F) {
 				t.Errorf("links %q, text %q", links, text)
 			}
 		}
-		if strings.ContainsAny(root, "'\"\\<> \n`$") || !strings.HasPrefix(root, "http://") {
+		if strings.ContainsAny(root, "'\"\\<> \n`$&;()|") || !strings.HasPrefix(root, "http://") {
 			t.Errorf("address %q", root)
 		}
 	})
