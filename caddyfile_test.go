@@ -84,7 +84,11 @@ func mustReadGolden(t *testing.T, file string) (text, want string) {
 // unmarshalBlock parses lines of a qwen block.
 func unmarshalBlock(lines string) (*Handler, error) {
 	h := new(Handler)
-	return h, h.UnmarshalCaddyfile(caddyfile.NewTestDispenser("qwen {\n" + lines + "\n}"))
+	tokens, err := caddyfile.Tokenize([]byte("qwen {\n"+lines+"\n}"), "Caddyfile")
+	if err != nil {
+		return h, err // caddyfile.NewTestDispenser ends the process
+	}
+	return h, h.UnmarshalCaddyfile(caddyfile.NewDispenser(tokens))
 }
 
 // TestCaddyfileEverySubdirective checks, for each subdirective, that it has an

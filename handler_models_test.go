@@ -482,6 +482,9 @@ func FuzzListedModels(f *testing.F) {
 	f.Add("", "qwen", "qwq", "x ", "y")
 	f.Add("qwen4 ſ K k", "s", "k-fast", "K", "ſ-thinking")
 	f.Fuzz(func(t *testing.T, ids, alias1, target1, alias2, target2 string) {
+		for _, text := range []*string{&ids, &alias1, &target1, &alias2, &target2} {
+			*text = strings.ToValidUTF8(*text, "\ufffd") // all of them come from JSON
+		}
 		ids = ids[:min(len(ids), 200)]
 		models := modelsNamed(slices.Compact(slices.Sorted(slices.Values(strings.Fields(ids))))...)
 		for i := range models {
