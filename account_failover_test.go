@@ -309,6 +309,7 @@ func TestAccountOfTwoHandlers(t *testing.T) {
 	s := setup{bare: true, qwen: block("one")}
 	s.site = fmt.Sprintf("handle_path /other/* {\nqwen {\nbase_url %s\nsessions off\n%s\n}\n}", g.site.URL(), block("two"))
 	g.load(s)
+	g.checked() // a probe on its way would find that all is well
 	g.mustBeFine("hello")
 	g.site.Fail(emulator.EndpointNewChat, emulator.ChallengeJSON())
 	wantVerification.check(t, g.do(http.MethodPost, "/other"+chatPath, chatBody("hello", "")))

@@ -87,7 +87,7 @@ func TestConversationAfterAbort(t *testing.T) {
 			a := g.ask([]said{user("one")})
 			g.site.Reply(emulator.Stream(emulator.Created(), emulator.Answer("The answer that nobody wants"), emulator.Hang()))
 			l := g.leaverWith(talkBody([]said{user("one"), a.said, user("two")}, fields))
-			g.await("the answer begins", func() bool { return g.site.Active() == 1 && g.last().Frames > 1 })
+			g.await("the answer begins", func() bool { return len(g.site.Completions()) == 2 && g.last().Frames > 1 })
 			l.gone(g)
 			g.ask([]said{user("one"), a.said, user("three")}).mustBe(t, "continued")
 			g.mustSee("three", "one", a.Content)

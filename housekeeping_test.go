@@ -198,7 +198,7 @@ func TestDeleteChatInUse(t *testing.T) {
 	g.site.Reply(emulator.Text("The second reply.").After(gate))
 	done := make(chan heard)
 	go func() { done <- g.ask([]said{user("one"), a.said, user("two")}) }()
-	g.await("the answer is being written", func() bool { return g.site.Active() == 1 })
+	g.await("the answer is being written", func() bool { return len(g.site.Completions()) == 2 })
 	if r := g.do(http.MethodDelete, "/v1/chats/"+a.chat, ""); r.status != http.StatusConflict || r.code() != "chat_busy" {
 		t.Errorf("status %d: %s", r.status, r.body)
 	}
