@@ -56,7 +56,7 @@ func (g *gateway) checked() {
 			k := value.(*keeper)
 			k.mu.Lock()
 			defer k.mu.Unlock()
-			checked = checked && (k.nextProbe.After(time.Now()) || k.cred.Empty())
+			checked = checked && !k.probing && (k.nextProbe.After(time.Now()) || k.cred.Empty())
 			return true
 		})
 		return checked
