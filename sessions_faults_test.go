@@ -36,6 +36,9 @@ func TestSessionsFail(t *testing.T) {
 			must(t, os.MkdirAll(filepath.Dir(path), 0o700))
 			tt.spoil(t, path)
 			g := mustGateway(t, setup{qwen: "sessions sqlite " + path})
+			if tt.heals {
+				storesOpen(t)
+			}
 			g.numbered()
 			talk := []said{user("one")}
 			for i := range 4 {
